@@ -1,0 +1,1 @@
+//! Builds everything from the configuration; the only module that names concrete backends.

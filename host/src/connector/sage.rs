@@ -1,0 +1,1 @@
+//! Sage CRM by its REST API.

@@ -1,0 +1,1 @@
+//! Windows zone names to IANA and back, by CLDR's table.

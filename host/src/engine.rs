@@ -1,0 +1,1 @@
+//! Decides what to write. Pure: no clock, no network, no store.

@@ -1,0 +1,1 @@
+//! Turns what servers report into queued changes.

@@ -1,0 +1,2 @@
+//! Daybridge.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Durable queue, one entry per appointment.

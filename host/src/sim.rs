@@ -1,0 +1,4 @@
+//! Servers that speak the wire protocols, for demo and tests.
+
+pub mod crm;
+pub mod exchange;

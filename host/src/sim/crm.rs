@@ -1,0 +1,1 @@
+//! A Sage CRM that speaks the REST API.

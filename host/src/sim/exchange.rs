@@ -1,0 +1,1 @@
+//! An Exchange server that speaks EWS.
