@@ -1,5 +1,6 @@
 //! The one test binary.
 
 mod ledger;
+mod powercut;
 mod queue;
 mod store;
