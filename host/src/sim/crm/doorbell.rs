@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::CONTENT_LENGTH;
 use tokio::sync::Notify;
 use url::Url;
 
@@ -85,7 +86,7 @@ impl Button {
 
 async fn ring(client: &reqwest::Client, doorbell: Doorbell) {
     #[expect(clippy::disallowed_methods, reason = "stands for the CRM's own script, not for the product's client")]
-    let answer = client.post(doorbell.url).bearer_auth(doorbell.token).send().await;
+    let answer = client.post(doorbell.url).bearer_auth(doorbell.token).header(CONTENT_LENGTH, 0).send().await;
     // A script that finds nobody at home has no one to tell: the host polls as well.
     if answer.is_err() {
         tracing::debug!("Nobody answered the doorbell");
