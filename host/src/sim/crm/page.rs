@@ -148,7 +148,7 @@ pub async fn edit(State(crm): State<Arc<Crm>>, Path(key): Path<i32>) -> Page {
     let table = database.table(COMMUNICATION)?;
     let row = table.row(key).ok_or_else(|| Refusal::no_record(COMMUNICATION, &key.to_string()))?;
     let text = |name: &str| escape(table.value(row, name).text());
-    let start = table.value(row, "Comm_DateTime").time().map_or_else(String::new, |start| minute(start));
+    let start = table.value(row, "Comm_DateTime").time().map_or_else(String::new, minute);
     let body = format!(
         "<form method=\"post\" action=\"/appointments/{key}\">\
          <label>Subject <input name=\"subject\" maxlength=\"255\" value=\"{}\" required></label>\
