@@ -1,1 +1,6 @@
 //! Sage CRM by its REST API.
+
+mod config;
+mod wall;
+
+pub use config::SageConfig;
