@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, QueueEntry, QueueFilter, QueuePage, Refusal, RuleChain, SideName, Status, Story, SyncOrder, SyncReport,
-    Which,
+    Affected, QueueEntry, QueueFilter, QueuePage, Refusal, RefusalKind, RuleChain, SideName, Status, Story, SyncOrder,
+    SyncReport, Which,
 };
-use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, Url};
+use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
 
 /// A host on the same machine answers a question in milliseconds, unless its disk is slow.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -178,12 +178,24 @@ impl Client {
         if response.status.is_success() {
             return response.json().map_err(no_answer);
         }
-        Err(ClientError::Refused(response.json::<Refusal>().map_err(no_answer)?))
+        let refusal: Refusal = response.json().map_err(no_answer)?;
+        Err(ClientError::Refused(Refusal { kind: kind_of(response.status), ..refusal }))
     }
 
     fn route(&self, target: &str) -> Result<Url, ClientError> {
         let text = format!("{}{target}", self.url);
         Url::parse(&text)
             .map_err(|error| ClientError::File { path: PathBuf::from(ADDRESS_FILE), cause: io::Error::other(error) })
+    }
+}
+
+/// Whose move it is, from the status the server gives each kind.
+fn kind_of(status: StatusCode) -> RefusalKind {
+    match status {
+        StatusCode::BAD_REQUEST => RefusalKind::Invalid,
+        StatusCode::UNAUTHORIZED => RefusalKind::NotAllowed,
+        StatusCode::NOT_FOUND => RefusalKind::Unknown,
+        StatusCode::CONFLICT => RefusalKind::NotNow,
+        _ => RefusalKind::Failed,
     }
 }
