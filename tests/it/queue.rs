@@ -156,6 +156,25 @@ async fn a_change_during_a_lease_causes_one_more_run() {
 }
 
 #[tokio::test]
+async fn the_weightier_cause_stays_until_its_work_is_done() {
+    let bench = Bench::new().await;
+    for cause in [Cause::Sweep, Cause::First, Cause::Feed, Cause::Sweep] {
+        bench.put("a", cause).await;
+    }
+    bench.pass(SETTLE);
+    let first = bench.lease_of("a").await;
+    assert_eq!(first.changes[0].cause, Cause::First, "it was there before the sync, whatever is reported later");
+    bench.put("a", Cause::Feed).await;
+    bench.queue.retry(&first, Some(Duration::ZERO), failure("x"), true).await.unwrap();
+    let second = bench.lease_of("a").await;
+    assert_eq!((second.changes.len(), second.changes[0].cause), (1, Cause::First), "its work is not done yet");
+    bench.put("a", Cause::Feed).await;
+    bench.queue.ack(&second).await.unwrap();
+    bench.pass(SETTLE);
+    assert_eq!(bench.lease_of("a").await.changes[0].cause, Cause::Feed, "a later edit is a change like any other");
+}
+
+#[tokio::test]
 async fn a_lease_that_ended_by_time_goes_to_another_worker_and_its_answer_is_refused() {
     let bench = Bench::new().await;
     bench.put("a", Cause::Person).await;
