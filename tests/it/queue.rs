@@ -234,6 +234,24 @@ async fn retries_wait_longer_each_time_and_the_servers_word_wins() {
     assert_eq!(bench.lease_of("a").await.attempt, 6, "an attempt that was not burnt is not counted");
 }
 
+#[tokio::test]
+async fn news_hurry_an_entry_that_waits_for_its_next_attempt_and_a_sweep_does_not() {
+    let bench = Bench::new().await;
+    for (burn, cause) in [(true, Cause::Feed), (false, Cause::Feed), (true, Cause::Person)] {
+        bench.put("a", Cause::Person).await;
+        let lease = bench.lease_of("a").await;
+        bench.queue.retry(&lease, Some(Duration::from_secs(9999)), failure("held"), burn).await.unwrap();
+        bench.put("a", Cause::Sweep).await;
+        bench.pass(SETTLE * 10);
+        assert!(bench.lease().await.is_none(), "a sweep repeats what is known");
+        bench.put("a", cause).await;
+        bench.pass(SETTLE);
+        let lease = bench.lease_of("a").await;
+        assert_eq!(lease.attempt, if burn { 2 } else { 1 });
+        bench.queue.ack(&lease).await.unwrap();
+    }
+}
+
 #[test]
 fn delays_grow_to_a_cap_and_are_spread() {
     let settings = RetrySettings::default();
@@ -362,7 +380,12 @@ async fn more_changes_than_are_kept_are_told() {
     assert_eq!(lease.changes.last().unwrap().at.id, (CHANGES_MAX + 4).to_string());
     bench.put("a", Cause::Person).await;
     bench.queue.ack(&lease).await.unwrap();
-    assert!(!bench.lease_of("a").await.overflow);
+    let lease = bench.lease_of("a").await;
+    assert!(!lease.overflow);
+    let changes = (0..CHANGES_MAX + 5).map(|item| (key("a"), change(&item.to_string(), Cause::Person)));
+    bench.queue.put(changes.collect()).await.unwrap();
+    bench.queue.ack(&lease).await.unwrap();
+    assert!(bench.lease_of("a").await.overflow, "it overflowed while the lease lasted");
 }
 
 #[tokio::test]

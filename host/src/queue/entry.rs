@@ -53,22 +53,27 @@ impl Entry {
     /// Takes in a change. `leased_below` is the first number that the lease under way does not hold, if there is one.
     pub fn fold(&mut self, change: Change, now: DateTime<Utc>, settle: Duration, leased_below: Option<u64>) {
         let asked = matches!(change.cause, Cause::Person | Cause::Again);
-        let wait = if asked { TimeDelta::zero() } else { span(settle) };
+        let news = is_news(&change);
+        let settled = now + if asked { TimeDelta::zero() } else { span(settle) };
         let first_of_round = match leased_below {
             Some(below) => self.fresh(below).next().is_none(),
             None => self.changes.is_empty(),
         };
         if first_of_round {
-            self.due = now + wait;
+            self.due = settled;
         } else if self.parked {
-            if is_news(&change) {
-                self.begin_again(now, now + wait);
+            if news {
+                self.begin_again(now, settled);
             }
-        } else if self.attempts > 0 || asked {
-            // It waits for its next attempt (or is at work): new content may mend it.
-            self.due = self.due.min(now + wait);
+        } else if self.attempts > 0 || self.failure.is_some() {
+            // It waits for its next attempt, or is at work. New content may mend it; what is known need not hurry it.
+            if news || asked {
+                self.due = self.due.min(settled);
+            }
+        } else if asked {
+            self.due = self.due.min(settled);
         } else {
-            self.due = (now + wait).min(self.since + span(settle) * SETTLINGS_MAX as i32);
+            self.due = settled.min(self.since + span(settle) * SETTLINGS_MAX as i32);
         }
         self.insert(change, leased_below);
     }
@@ -117,7 +122,8 @@ impl Entry {
     pub fn done_below(&mut self, below: u64, now: DateTime<Utc>) {
         self.since = now;
         self.changes.retain(|(number, _)| *number >= below);
-        self.overflow = false;
+        // Of what came meanwhile something was let go only if it fills the list.
+        self.overflow &= self.changes.len() >= CHANGES_MAX;
         self.attempts = 0;
         self.failure = None;
     }
