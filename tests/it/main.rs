@@ -7,3 +7,4 @@ mod powercut;
 mod queue;
 mod sim_crm;
 mod store;
+mod tidy;
