@@ -8,3 +8,4 @@ mod queue;
 mod sim_crm;
 mod store;
 mod tidy;
+mod plugins;
