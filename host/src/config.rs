@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::connector::sage::SageConfig;
+use crate::connector::sage::config::SageConfig;
 
 pub use example::EXAMPLE;
 pub use sections::{
