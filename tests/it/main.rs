@@ -1,4 +1,10 @@
 //! The one test binary.
-mod sim_crm;
+
 mod config;
 mod control;
+mod ledger;
+mod powercut;
+mod queue;
+mod sim_crm;
+mod store;
+mod tidy;

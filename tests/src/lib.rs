@@ -1,1 +1,4 @@
 //! Test support.
+
+pub mod churn;
+pub mod program;
