@@ -3,7 +3,9 @@
 mod config;
 mod control;
 mod ledger;
+mod plugins;
 mod powercut;
 mod queue;
 mod sim_crm;
 mod store;
+mod tidy;
