@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybridge::clock::SystemClock;
 use daybridge::ledger::Ledger;
@@ -67,7 +67,11 @@ impl Churn {
             told.hear(&line.unwrap_or_else(|_| panic!("line {number} of the child: not within {LINE_LIMIT:?}")));
             self.heard += 1;
         }
-        std::thread::sleep(moment.then);
+        let begun = Instant::now();
+        while let Ok(line) = self.lines.recv_timeout(moment.then.saturating_sub(begun.elapsed())) {
+            told.hear(&line);
+            self.heard += 1;
+        }
     }
 
     /// Kills the child, takes in the rest of what it told, and returns how many lines there were.

@@ -206,7 +206,7 @@ fn flush_for_waiters(engine: &Engine, file: &File, witness: &mut Witness, waiter
         let mut served = vec![first];
         served.extend(waiters.try_iter().take(WAITING_MAX));
         flushes += 1;
-        let result = engine.flush(file, witness, flushes % FLUSHES_PER_LOOK == 0);
+        let result = engine.flush(file, witness, flushes.is_multiple_of(FLUSHES_PER_LOOK));
         if result.is_err() {
             engine.failed.store(true, Ordering::SeqCst);
         }
