@@ -1,2 +1,5 @@
 //! The one test binary.
+mod http;
+mod sage;
 mod sim_crm;
+mod zones;
