@@ -95,7 +95,8 @@ pub enum QueryDates {
     /// `@2027-02-01T08:15:30@`
     #[default]
     Second,
-    /// `@2027-02-01@`, for servers that understand days only.
+    /// `@2027-02-01@`, for servers that understand days only: each poll then reads the day's changes again, and tells the
+    /// new ones.
     Day,
 }
 
