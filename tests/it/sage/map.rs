@@ -161,13 +161,13 @@ fn the_organizer_is_found_in_the_order_of_certainty() {
         ),
         (
             json!({"Comm_Organizer": "boss@client.test"}),
-            &[outside.clone()],
+            std::slice::from_ref(&outside),
             Some(person("Ann Lee", "boss@client.test")),
             "a known stranger",
         ),
         (json!({"Comm_Organizer": "99"}), &links, Some(terry()), "an unknown user: the marked row"),
         (json!({}), &links, Some(terry()), "the marked row"),
-        (json!({}), &[outside.clone()], Some(person("Ann Lee", "boss@client.test")), "a marked stranger"),
+        (json!({}), std::slice::from_ref(&outside), Some(person("Ann Lee", "boss@client.test")), "a marked stranger"),
         (json!({}), &links[..1], Some(susan()), "the first user"),
         (json!({"Comm_CreatedBy": 12}), &[], Some(terry()), "the creator"),
         (json!({"Comm_CreatedBy": 99}), &[], None, "nobody known"),
@@ -275,9 +275,12 @@ fn a_version_changes_with_the_stamp_the_content_and_the_links() {
     let mapping = Mapping::new(&config());
     let version = |columns: Json, list: &[Json]| mapping.version(&row(communication(columns)), &links(list));
     let link = json!({"CmLi_Comm_UserId": 11, "cmli_status": 0});
-    let base = version(json!({}), &[link.clone()]);
-    assert_eq!(version(json!({"Comm_OutCome": "x", "$updated": "y", "Company": {"a": 1}}), &[link.clone()]), base);
-    assert_eq!(version(json!({"Comm_Location": null}), &[link.clone()]), base, "null is as good as absent");
+    let base = version(json!({}), std::slice::from_ref(&link));
+    assert_eq!(
+        version(json!({"Comm_OutCome": "x", "$updated": "y", "Company": {"a": 1}}), std::slice::from_ref(&link)),
+        base
+    );
+    assert_eq!(version(json!({"Comm_Location": null}), std::slice::from_ref(&link)), base, "null is as good as absent");
     let gone = json!({"CmLi_Comm_UserId": 12, "CmLi_Deleted": 1});
     assert_eq!(version(json!({}), &[link.clone(), gone]), base);
     for (columns, list) in [

@@ -72,6 +72,7 @@ fn settings_have_the_usual_values() {
         time_zone = "America/New_York"
         date_format = "utc"
         query_dates = "day"
+        sort = false
         update_verb = "put"
         page_size = 50
         overlap_s = 300
@@ -93,7 +94,7 @@ fn settings_have_the_usual_values() {
     all.check().unwrap();
     assert_eq!(all.base().unwrap().as_str(), "http://10.0.0.5:8080/sdata/northj/sagecrm3/-/");
     assert_eq!((all.date_format, all.query_dates), (DateFormat::Utc, QueryDates::Day));
-    assert_eq!((all.update_verb, all.delete), (UpdateVerb::Put, Removal::Delete));
+    assert_eq!((all.update_verb, all.delete, all.sort), (UpdateVerb::Put, Removal::Delete, false));
     assert!(all.takes("visit", "DEMO") && !all.takes("Visit", "ToDo") && !all.takes("Task", "Demo"));
     for (url, base) in [
         ("https://crm.test/sdata/xj/sagecrm2/-/", "https://crm.test/sdata/xj/sagecrm2/-/"),

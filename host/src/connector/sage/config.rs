@@ -45,6 +45,9 @@ pub struct SageConfig {
     /// How exact a date in a query may be.
     #[serde(default)]
     pub query_dates: QueryDates,
+    /// Ask for rows in order (`orderBy`, from release 2024 R2); switch off for a server that refuses it.
+    #[serde(default = "sort")]
+    pub sort: bool,
     /// Verb of a partial update.
     #[serde(default)]
     pub update_verb: UpdateVerb,
@@ -141,6 +144,7 @@ impl SageConfig {
             time_zone,
             date_format: DateFormat::default(),
             query_dates: QueryDates::default(),
+            sort: sort(),
             update_verb: UpdateVerb::default(),
             page_size: page_size(),
             overlap_s: overlap_s(),
@@ -227,6 +231,9 @@ fn install() -> String {
 }
 fn contract() -> String {
     "sagecrm2".into()
+}
+fn sort() -> bool {
+    true
 }
 fn page_size() -> u32 {
     200
