@@ -10,3 +10,7 @@ mod scenarios;
 mod sim_crm;
 mod store;
 mod tidy;
+mod http;
+mod sage;
+mod sim_crm;
+mod zones;
