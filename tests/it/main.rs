@@ -1,3 +1,12 @@
 //! The one test binary.
+
+mod config;
+mod control;
 mod ews;
+mod ledger;
+mod plugins;
+mod powercut;
+mod queue;
 mod sim_crm;
+mod store;
+mod tidy;
