@@ -1,4 +1,5 @@
 //! The one test binary.
-mod sim_crm;
 mod config;
 mod control;
+mod exchangelib;
+mod sim_crm;
