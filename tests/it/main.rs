@@ -10,3 +10,7 @@ mod queue;
 mod sim_crm;
 mod store;
 mod tidy;
+mod config;
+mod control;
+mod exchangelib;
+mod sim_crm;
