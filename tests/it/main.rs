@@ -3,6 +3,7 @@
 mod config;
 mod control;
 mod ews;
+mod exchangelib;
 mod ledger;
 mod plugins;
 mod powercut;
@@ -10,7 +11,3 @@ mod queue;
 mod sim_crm;
 mod store;
 mod tidy;
-mod config;
-mod control;
-mod exchangelib;
-mod sim_crm;
