@@ -3,7 +3,10 @@
 mod config;
 mod control;
 mod crash;
+mod ews;
+mod exchangelib;
 mod ledger;
+mod plugins;
 mod powercut;
 mod queue;
 mod scenarios;
