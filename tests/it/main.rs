@@ -3,3 +3,4 @@ mod config;
 mod control;
 mod exchangelib;
 mod sim_crm;
+mod sim_exchange;
