@@ -48,7 +48,7 @@ async fn a_request_against_the_schema_is_a_fault_and_changes_nothing() {
         let request = update("AlwaysOverwrite", "SendToNone", &id, &wrong);
         assert_eq!(sim.fault(SUSAN, "", &request).await, "ErrorSchemaValidation", "{wrong}");
     }
-    assert_eq!(sim.list(SUSAN, "calendar").await, [id.clone()]);
+    assert_eq!(sim.list(SUSAN, "calendar").await, std::slice::from_ref(&id));
     // Wrong in ways that concern the one item only.
     let two = set("item:Subject", "<t:Subject>a</t:Subject><t:Location>b</t:Location>");
     let other = set("item:Subject", "<t:Location>b</t:Location>");
