@@ -11,6 +11,7 @@ mod powercut;
 mod queue;
 mod scenarios;
 mod sim_crm;
+mod sim_exchange;
 mod store;
 mod tidy;
 mod http;
