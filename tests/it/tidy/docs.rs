@@ -84,6 +84,16 @@ fn codes_without_guide(source: &str, guide: &str) -> Vec<String> {
     codes.filter(|code| !guide.contains(&format!("`{code}`"))).map(str::to_owned).collect()
 }
 
+/// Every key of the example configuration, commented out or not, stands in the operator's guide as code.
+fn keys_without_guide(example: &str, guide: &str) -> Vec<String> {
+    let key = |line: &str| {
+        let (name, _) = line.trim_start_matches("# ").split_once(" = ")?;
+        name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '.')).then(|| name.to_owned())
+    };
+    let told = |name: &String| guide.contains(&format!("`{name}`")) || guide.contains(&format!(".{name}`"));
+    example.lines().filter_map(key).filter(|name| !told(name)).collect()
+}
+
 fn digest(folder: &str) -> String {
     let mut files: Vec<_> = fs::read_dir(root().join(folder))
         .expect("read a released wit folder")
@@ -143,6 +153,18 @@ fn a_failure_code_without_a_line_in_the_guide_is_noticed() {
     let source =
         "    pub fn code(&self) -> String {\n  A => \"full\", B => \"gone\", C => format!(\"rule-{}\")\n    }\n  \"x\"";
     assert_eq!(codes_without_guide(source, "| `full` | ... |"), ["gone"]);
+}
+
+#[test]
+fn every_setting_is_in_the_operators_guide() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("read a file of the repository");
+    assert_none(&keys_without_guide(&read("host/daybridge.example.toml"), &read("host/README.md")));
+}
+
+#[test]
+fn a_setting_without_a_line_in_the_guide_is_noticed() {
+    let example = "# Prose = not a key.\ndata = \"x\"\n# proxy = 1   # why\n# http.ca_file = \"ca.pem\"\n";
+    assert_eq!(keys_without_guide(example, "| `data` | `control.proxy` |"), ["http.ca_file"]);
 }
 
 #[test]
