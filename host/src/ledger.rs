@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::entry::StoredEntry;
 use self::event::StoredEvent;
-use crate::model::{ItemRef, Key};
+use crate::model::{Container, ItemRef, Key, Version};
 use crate::store::record::{self, Record, RecordError};
 use crate::store::{Batch, SCAN_ROWS_MAX, Store, StoreError, Tree};
 
@@ -121,6 +121,37 @@ impl Ledger {
         self.owner(UIDS, uid.as_bytes())
     }
 
+    /// Every item of a container that belongs to a pair, with its key and the version last agreed on; no version for
+    /// copies in attendees' calendars.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`] if it cannot be read.
+    pub async fn items_in(&self, container: &Container) -> Result<Vec<(ItemRef, Key, Option<Version>)>, LedgerError> {
+        let mut items = Vec::new();
+        self.each_in(container, |id, key| {
+            let at = ItemRef { container: container.clone(), id };
+            let entry = self.stored(&key)?.map(|(entry, _)| entry);
+            let known = entry.as_ref().and_then(|entry| entry.side(container.side()));
+            let version = known.filter(|known| known.at == at).map(|known| known.version.clone());
+            items.push((at, key, version));
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// How many items of a container belong to pairs.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`] if it cannot be read.
+    pub async fn count_in(&self, container: &Container) -> Result<u64, LedgerError> {
+        let mut count = 0;
+        self.each_in(container, |_, _| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
     /// Writes an entry with its indexes and adds to its history, durably and as one.
     ///
     /// # Errors
@@ -202,6 +233,25 @@ impl Ledger {
 
     pub fn counts(&self) -> LedgerCounts {
         *self.counts_held()
+    }
+
+    fn each_in(
+        &self,
+        container: &Container,
+        mut each: impl FnMut(String, Key) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let prefix = format!("{}\n", container.key());
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows =
+                self.store.scan(ITEMS, prefix.as_bytes(), after.as_deref(), SCAN_ROWS_MAX).map_err(failed("list"))?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            for row in &rows {
+                let id = String::from_utf8_lossy(row.key.get(prefix.len()..).unwrap_or_default()).into_owned();
+                each(id, record::key(&String::from_utf8_lossy(&row.value)).map_err(bad(ITEMS))?)?;
+            }
+        }
     }
 
     /// Puts the entry's index rows into a batch and takes out those it no longer has.

@@ -37,9 +37,11 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod model;
 pub mod notify;
+pub mod people;
 pub mod plugin;
 pub mod queue;
 pub mod rules;
+pub mod servers;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;

@@ -17,8 +17,7 @@ const LONGER: &[(&str, &str)] = &[];
 const BANNED: &[&str] = &["openssl-sys", "native-tls", "aws-lc-sys", "wasmtime-wasi", "async-std"];
 
 /// Files of the tests package that may let time pass, with the reason.
-const MAY_SLEEP: &[(&str, &str)] =
-    &[("tests/src/lib.rs", "wait_for looks at a state again and again, within its limit")];
+const MAY_SLEEP: &[(&str, &str)] = &[("tests/src/wait.rs", "looks at a state again and again, within its limit")];
 
 /// A file of the repository.
 struct Source {
@@ -173,7 +172,7 @@ fn tests_neither_sleep_nor_hide() {
 fn a_sleeping_ignored_or_retried_test_is_noticed() {
     let files = [
         Source::new("tests/it/a.rs", "#[test]\n#[ignore]\nfn a() { std::thread::sleep(ONE); }\n// thread::sleep\n"),
-        Source::new("tests/src/lib.rs", "tokio::time::sleep(STEP).await;\n"),
+        Source::new("tests/src/wait.rs", "tokio::time::sleep(STEP).await;\n"),
         Source::new("host/src/sim/fault.rs", "tokio::time::sleep(delay).await;\n"),
         Source::new(".config/nextest.toml", "retries = 2\n"),
     ];

@@ -60,7 +60,7 @@ impl Entry {
         if first_of_round {
             self.due = now + wait;
         } else if self.parked {
-            if matches!(change.cause, Cause::Feed | Cause::Person) {
+            if matches!(change.cause, Cause::Feed | Cause::First | Cause::Person) {
                 self.begin_again(now, now + wait);
             }
         } else if self.attempts > 0 || asked {
@@ -77,6 +77,10 @@ impl Entry {
             let (_, known) = self.changes.remove(at);
             change.uid = change.uid.or(known.uid);
             change.stamp = change.stamp.or(known.stamp);
+            // That it was there before the sync, or that a person asked, stays true whatever is reported later.
+            if matches!(known.cause, Cause::First | Cause::Person) && change.cause != Cause::Person {
+                change.cause = known.cause;
+            }
         }
         if self.changes.len() >= CHANGES_MAX {
             self.changes.remove(0);

@@ -32,7 +32,7 @@ pub struct StoredChange {
     cause: StoredCause,
 }
 
-twin!(StoredCause = Cause { Feed, Sweep, Person, Again });
+twin!(StoredCause = Cause { Feed, First, Sweep, Person, Again });
 twin!(StoredSide = Side { Crm, Exchange });
 
 /// The key written in a record.
