@@ -3,6 +3,7 @@
 //!
 //! Every rule is a function from files to complaints, so that each is also tried on a file that breaks it.
 
+mod commands;
 mod docs;
 mod imports;
 
