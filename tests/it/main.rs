@@ -1,4 +1,6 @@
 //! The one test binary.
 
+mod config;
+mod control;
 mod sim_crm;
 mod tidy;

@@ -1,1 +1,5 @@
 //! Exchange by EWS.
+
+mod config;
+
+pub use config::EwsConfig;
