@@ -64,7 +64,11 @@ fn unknown_commands(documents: &[Source]) -> Vec<String> {
             for option in words.filter(|word| word.starts_with("--")) {
                 let name = option.split('=').next().unwrap_or(option);
                 if !text.contains(name) {
-                    complaints.push(format!("{}:{line}: `daybridge {}` has no {name}", document.path, command.join(" ")));
+                    complaints.push(format!(
+                        "{}:{line}: `daybridge {}` has no {name}",
+                        document.path,
+                        command.join(" ")
+                    ));
                 }
             }
         }
