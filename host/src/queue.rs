@@ -15,6 +15,7 @@
 mod entry;
 mod index;
 pub mod retry;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,7 @@ use crate::store::{Batch, Durable, SCAN_ROWS_MAX, Store, StoreError, Tree};
 pub use self::entry::CHANGES_MAX;
 pub use self::index::Blocked;
 pub use self::retry::RetrySettings;
+pub use self::view::{EntryState, EntryView, FailureRecord, QueueCounts};
 
 const ENTRIES: Tree = Tree("queue");
 const CURSORS: Tree = Tree("cursor");
@@ -42,8 +44,10 @@ const CURSORS: Tree = Tree("cursor");
 const PUT_PART: usize = 1000;
 /// A wait ends at the latest after this long, so that a clock that was set and a pause that ended are noticed.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// Longest text kept of a failure, in characters; servers may answer with a page of HTML.
-const FAILURE_TEXT_MAX: usize = 4000;
+/// For [`Queue::lease`] and [`Queue::wait`] when no work has to wait.
+pub fn nothing_blocked(_: &Key, _: &[Container]) -> bool {
+    false
+}
 
 /// Tokens tell the leases of one process apart.
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
@@ -84,72 +88,6 @@ pub struct Lease {
     /// Number of this attempt, from 1.
     pub attempt: u32,
     token: u64,
-}
-
-/// Why an attempt failed, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailureRecord {
-    /// Stable code, for example `sign-in-refused`.
-    pub code: String,
-    /// Name of the [`crate::error::Class`].
-    pub class: String,
-    pub message: String,
-    pub hint: String,
-    /// Which side or rule it came from.
-    pub origin: String,
-    pub at: DateTime<Utc>,
-    pub attempts: u32,
-}
-
-/// An entry as people see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryView {
-    pub key: Key,
-    pub state: EntryState,
-    pub changes: Vec<Change>,
-    /// Attempts counted so far.
-    pub attempts: u32,
-    /// When the present round began.
-    pub since: DateTime<Utc>,
-    pub due: DateTime<Utc>,
-    /// Why the last attempt failed; for a parked entry the reason it is parked.
-    pub failure: Option<FailureRecord>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EntryState {
-    /// Due now or later.
-    Waiting,
-    Leased,
-    /// Will not be tried by itself.
-    Parked,
-}
-
-impl EntryState {
-    /// `waiting`, `leased` or `parked`.
-    pub fn name(self) -> &'static str {
-        match self {
-            EntryState::Waiting => "waiting",
-            EntryState::Leased => "leased",
-            EntryState::Parked => "parked",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueCounts {
-    pub waiting: usize,
-    pub leased: usize,
-    pub parked: usize,
-    /// Due time of the entry that is first in line.
-    pub earliest_due: Option<DateTime<Utc>>,
-}
-
-impl QueueCounts {
-    /// Nothing waits and nothing is under way.
-    pub fn is_settled(&self) -> bool {
-        self.waiting == 0 && self.leased == 0
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -468,12 +406,12 @@ impl Queue {
             let mut index = self.index();
             free(&index, key)?;
             let Some(entry) = self.entry(key)? else { return Ok(None) };
-            let state = state_of(index.stand(key));
+            let state = EntryState::of(index.stand(key));
             let mut batch = Batch::new();
             batch.remove(ENTRIES, key.to_string());
             let durable = self.store.commit(batch).map_err(failed("discard an entry of"))?;
             index.remove(key);
-            (view(key.clone(), state, entry), durable)
+            (EntryView::new(key.clone(), state, entry), durable)
         };
         durable.await.map_err(failed("discard an entry of"))?;
         Ok(Some(view))
@@ -519,6 +457,8 @@ impl Queue {
         let mut batch = Batch::new();
         let mut entries = Vec::with_capacity(by_key.len());
         for (key, changes) in by_key {
+            // A key that does not read back would be lost at the next start.
+            parse_key(key.to_string().as_bytes())?;
             let mut entry = self.entry(&key)?.unwrap_or_else(|| Entry::new(now));
             let leased_below = leased_below(&index, &key);
             for change in changes {
@@ -579,21 +519,8 @@ impl Queue {
     }
 
     fn view(&self, key: Key, entry: Entry) -> EntryView {
-        let state = state_of(self.index().stand(&key));
-        view(key, state, entry)
-    }
-}
-
-impl FailureRecord {
-    /// Cuts texts to what the queue keeps.
-    fn cut(mut self) -> Self {
-        for text in [&mut self.message, &mut self.hint] {
-            if let Some((at, _)) = text.char_indices().nth(FAILURE_TEXT_MAX) {
-                text.truncate(at);
-                text.push('…');
-            }
-        }
-        self
+        let state = EntryState::of(self.index().stand(&key));
+        EntryView::new(key, state, entry)
     }
 }
 
@@ -604,26 +531,6 @@ struct StoredCursor {
 
 impl Record for StoredCursor {
     const KIND: &'static str = "cursor";
-}
-
-fn view(key: Key, state: EntryState, entry: Entry) -> EntryView {
-    EntryView {
-        key,
-        state,
-        changes: entry.changes.into_iter().map(|(_, change)| change).collect(),
-        attempts: entry.attempts,
-        since: entry.since,
-        due: entry.due,
-        failure: entry.failure,
-    }
-}
-
-fn state_of(stand: Option<Stand>) -> EntryState {
-    match stand {
-        Some(Stand::Leased { .. }) => EntryState::Leased,
-        Some(Stand::Parked) => EntryState::Parked,
-        Some(Stand::Waiting) | None => EntryState::Waiting,
-    }
 }
 
 /// The first change number the lease does not hold, if the lease still stands.

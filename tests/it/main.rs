@@ -2,5 +2,10 @@
 
 mod config;
 mod control;
+mod ledger;
+mod powercut;
+mod queue;
 mod sim_crm;
+mod sim_crm;
+mod store;
 mod tidy;

@@ -1,3 +1,4 @@
 //! Test support.
 
+pub mod churn;
 pub mod program;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::text::{Document, SEE_EXAMPLE, Section};
 use super::{Config, ConfigError};
-use crate::connector::ews::EwsConfig;
+use crate::connector::ews::config::EwsConfig;
 use crate::connector::http::Secret;
 use crate::connector::sage::config::SageConfig;
 use crate::model::Address;

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 
 use crate::connector::http::{HttpConfig, Secret, Url};
-use crate::model::Zone;
 
 /// Exchange returns at most this many changes per SyncFolderItems (schema: 1 to 512).
 pub const PAGE_MAX: u16 = 512;
@@ -47,8 +47,8 @@ pub struct EwsConfig {
     pub page: u16,
     /// IANA zone in which all-day appointments are written: those who look from another zone see them shifted, so set the
     /// zone most mailboxes live in.
-    #[serde(default = "default_zone")]
-    pub all_day_zone: String,
+    #[serde(default = "default_zone", deserialize_with = "zone")]
+    pub all_day_zone: Tz,
     #[serde(default)]
     pub notifications: Notifications,
     /// Seconds between two questions per mailbox where the server does not stream.
@@ -200,9 +200,6 @@ impl EwsConfig {
         within("batch", self.batch, BATCH_MAX)?;
         within("requests_max", self.requests_max, 100)?;
         within("mailbox_requests_max", self.mailbox_requests_max, 27)?;
-        if matches!(Zone::named(&self.all_day_zone), Zone::Unknown(_)) {
-            return Err(format!("all_day_zone {} is not an IANA zone name", self.all_day_zone));
-        }
         if self.stamp.kind != PropertyKind::String {
             return Err("stamp must be of type String".to_owned());
         }
@@ -239,8 +236,8 @@ fn default_page() -> u16 {
     256
 }
 
-fn default_zone() -> String {
-    "UTC".to_owned()
+fn default_zone() -> Tz {
+    Tz::UTC
 }
 
 fn default_pull() -> Duration {
@@ -265,4 +262,9 @@ fn seconds<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
         0 => Err(serde::de::Error::custom("an interval must be at least 1 second")),
         count => Ok(Duration::from_secs(count)),
     }
+}
+
+fn zone<'de, D: Deserializer<'de>>(source: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(source)?;
+    name.parse().map_err(|_| serde::de::Error::custom(format!("{name} is not an IANA zone name")))
 }
