@@ -6,6 +6,5 @@ mod ledger;
 mod powercut;
 mod queue;
 mod sim_crm;
-mod sim_crm;
 mod store;
 mod tidy;
