@@ -3,6 +3,7 @@
 mod config;
 mod control;
 mod ledger;
+mod plugins;
 mod powercut;
 mod queue;
 mod sim_crm;

@@ -1,4 +1,5 @@
 //! Test support.
 
 pub mod churn;
+pub mod guests;
 pub mod program;
