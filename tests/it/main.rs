@@ -6,6 +6,7 @@ mod ledger;
 mod plugins;
 mod powercut;
 mod queue;
+mod scenarios;
 mod sim_crm;
 mod store;
 mod tidy;

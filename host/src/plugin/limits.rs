@@ -46,13 +46,8 @@ impl Limits {
     };
 
     /// Less than this and no rule could start.
-    pub const MINIMUM: Limits = Limits {
-        deadline: Duration::from_millis(5),
-        memory: 2 << 20,
-        table_elements: 100,
-        answer: 1 << 10,
-        log: 0,
-    };
+    pub const MINIMUM: Limits =
+        Limits { deadline: Duration::from_millis(5), memory: 2 << 20, table_elements: 100, answer: 1 << 10, log: 0 };
 
     /// Checks each limit against its range.
     ///

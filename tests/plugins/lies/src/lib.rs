@@ -4,7 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 mod lies {
     use daybridge_rule::bindings::daybridge::rules::types::{
-        Call, Choice, Conflict, Description, Explanation, Failure, Field, Hook, Person, Resolution, User, Value, Verdict,
+        Call, Choice, Conflict, Description, Explanation, Failure, Field, Hook, Person, Resolution, User, Value,
+        Verdict,
     };
     use daybridge_rule::bindings::exports::daybridge::rules::hooks::Guest;
 
