@@ -8,3 +8,5 @@ mod queue;
 mod sim_crm;
 mod store;
 mod tidy;
+mod cli;
+mod demo;
