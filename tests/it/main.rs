@@ -5,6 +5,7 @@ mod control;
 mod ledger;
 mod powercut;
 mod queue;
+mod scenarios;
 mod sim_crm;
 mod store;
 mod tidy;
