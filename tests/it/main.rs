@@ -2,7 +2,10 @@
 
 mod config;
 mod control;
+mod ews;
+mod exchangelib;
 mod ledger;
+mod plugins;
 mod powercut;
 mod queue;
 mod scenarios;

@@ -394,6 +394,9 @@ impl View<'_> {
             "MeetingRequestType" if self.item.kind == Kind::Request => {
                 Value::Text(if message.is_update { "FullUpdate" } else { "NewMeetingRequest" }.into())
             }
+            "IntendedFreeBusyStatus" if self.item.kind == Kind::Request => {
+                self.content.plain.get("LegacyFreeBusyStatus")?.clone()
+            }
             _ => return None,
         })
     }
