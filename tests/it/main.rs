@@ -17,3 +17,5 @@ mod sim_exchange;
 mod store;
 mod tidy;
 mod zones;
+mod cli;
+mod demo;
