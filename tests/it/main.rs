@@ -1,7 +1,9 @@
 //! The one test binary.
 
+mod cli;
 mod config;
 mod control;
+mod demo;
 mod ews;
 mod exchangelib;
 mod ledger;
@@ -12,5 +14,3 @@ mod scenarios;
 mod sim_crm;
 mod store;
 mod tidy;
-mod cli;
-mod demo;
