@@ -1,8 +1,10 @@
 //! The one test binary.
 
+mod cli;
 mod config;
 mod control;
 mod crash;
+mod demo;
 mod ews;
 mod exchangelib;
 mod http;
