@@ -1,0 +1,429 @@
+//! Faults on demand and counters, the same for every simulator: `/_sim/faults`, `/_sim/down`, `/_sim/counters`.
+//!
+//! Promises: a fault is used up exactly `times` times, in the order it was asked for; clearing the faults releases every
+//! request that is held or delayed. Must not know: any protocol. A simulator asks [`Faults::before`] what to do with an
+//! operation, carries it out if told so, and passes its answer through [`Faults::after`].
+//!
+//! ```text
+//! match faults.before("CreateItem", &["jo@example.test"]).await {
+//!     Step::Run(after) => faults.after(after, carry_out()).await,
+//!     Step::Refuse(refusal) => the protocol's form of the refusal,
+//!     Step::Cut => fault::cut(),
+//! }
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// Faults that may wait at the same time: a test asks for a handful, so more is a mistake in the test.
+const PENDING_MAX: usize = 1_000;
+/// The longest delay, below the time limits of real clients so that a delay never looks like a dead server.
+const DELAY_MAX: Duration = Duration::from_secs(60);
+/// The back-off told to a throttled client that asked for none in particular.
+const BACK_OFF_MS_DEFAULT: u64 = 1_000;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Not carried out; the protocol's own error `code`.
+    Error,
+    /// Not carried out; a bare HTTP `status`, with `Retry-After` if asked for.
+    Status,
+    /// Waits `delay_ms`, then carries it out.
+    Delay,
+    /// Carried out; the answer waits until the faults are cleared.
+    Hold,
+    /// Not carried out; the connection is cut.
+    DropBefore,
+    /// Carried out; the connection is cut without an answer.
+    DropAfterCommit,
+    /// Not carried out; the protocol's way to say "too many requests".
+    Throttle,
+    /// Carried out; the answer breaks off in the middle.
+    Malformed,
+}
+
+/// One fault, as `POST /_sim/faults` takes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The operation it waits for; `*` fits every operation.
+    pub operation: String,
+    /// Mailbox or entity; without it any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// How many operations it hits.
+    #[serde(default = "once")]
+    pub times: u32,
+    pub kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_off_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+}
+
+impl Fault {
+    /// A fault that hits the next operation of that name.
+    pub fn new(operation: &str, kind: Kind) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            container: None,
+            times: 1,
+            kind,
+            code: None,
+            status: None,
+            retry_after_s: None,
+            back_off_ms: None,
+            delay_ms: None,
+        }
+    }
+
+    fn fits(&self, operation: &str, containers: &[&str]) -> bool {
+        (self.operation == "*" || self.operation == operation)
+            && self.container.as_ref().is_none_or(|wanted| containers.iter().any(|at| at.eq_ignore_ascii_case(wanted)))
+    }
+}
+
+/// How a server is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Down {
+    /// Every connection is cut.
+    #[serde(rename = "refuse")]
+    Refuse,
+    /// Every request is answered 503.
+    #[serde(rename = "503")]
+    Unavailable,
+}
+
+/// What to do with an operation.
+#[derive(Debug)]
+pub enum Step {
+    /// Carry it out, then pass the answer to [`Faults::after`].
+    Run(After),
+    /// Do not carry it out; say this.
+    Refuse(Refusal),
+    /// Do not carry it out; answer [`cut`].
+    Cut,
+}
+
+/// Why an operation is not carried out; each protocol has its own form for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Error { code: String },
+    Status { status: StatusCode, retry_after_s: Option<u64> },
+    Throttle { back_off_ms: u64, retry_after_s: Option<u64> },
+}
+
+/// What will happen to the answer of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    Send,
+    Hold,
+    Cut,
+    Malform,
+}
+
+/// What passed since the start or the last reset. Requests to `/_sim` and to the page for people are not counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// HTTP requests, also those refused while down.
+    pub requests: u64,
+    /// Item operations that changed something.
+    pub writes: u64,
+    /// Operations by name, as they came in.
+    pub operations: BTreeMap<String, u64>,
+    pub bytes_received: u64,
+    /// Without streamed answers, whose length is not known beforehand.
+    pub bytes_sent: u64,
+}
+
+/// The faults and counters of one simulator; clones share them.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    state: Arc<Mutex<Inner>>,
+    /// Changes when faults are cleared; held and delayed requests wait for it.
+    cleared: watch::Sender<u64>,
+    down: watch::Sender<Option<Down>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    pending: Vec<Fault>,
+    held: u64,
+    counters: Counters,
+}
+
+/// What `GET /_sim/faults` shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pending {
+    pub pending: Vec<Fault>,
+    /// Requests that were carried out and wait for their answer now.
+    pub held: u64,
+    pub down: Option<Down>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { state: Arc::default(), cleared: watch::Sender::new(0), down: watch::Sender::new(None) }
+    }
+}
+
+impl Faults {
+    /// Adds a fault behind those that wait. The error says what is wrong with it.
+    pub fn add(&self, fault: Fault) -> Result<(), String> {
+        match fault.kind {
+            Kind::Error if fault.code.is_none() => return Err("kind \"error\" needs a code".into()),
+            Kind::Status if fault.status.is_none_or(|status| StatusCode::from_u16(status).is_err()) => {
+                return Err("kind \"status\" needs a status between 100 and 999".into());
+            }
+            Kind::Delay if fault.delay_ms.is_none_or(|delay| u128::from(delay) > DELAY_MAX.as_millis()) => {
+                return Err(format!("kind \"delay\" needs delay_ms of at most {}", DELAY_MAX.as_millis()));
+            }
+            _ => {}
+        }
+        if fault.times == 0 {
+            return Err("times must be at least 1".into());
+        }
+        let mut inner = self.lock();
+        if inner.pending.len() >= PENDING_MAX {
+            return Err(format!("{PENDING_MAX} faults are waiting already; clear them first"));
+        }
+        inner.pending.push(fault);
+        Ok(())
+    }
+
+    /// Forgets all waiting faults and releases what is held or delayed.
+    pub fn clear(&self) {
+        self.lock().pending.clear();
+        self.cleared.send_modify(|generation| *generation += 1);
+    }
+
+    /// The faults that wait and the number of held requests.
+    pub fn pending(&self) -> Pending {
+        let inner = self.lock();
+        Pending { pending: inner.pending.clone(), held: inner.held, down: self.down() }
+    }
+
+    /// Takes the server down, or up again with `None`.
+    pub fn set_down(&self, down: Option<Down>) {
+        self.down.send_replace(down);
+    }
+
+    /// Whether the server is down now.
+    pub fn down(&self) -> Option<Down> {
+        *self.down.borrow()
+    }
+
+    /// Resolves when the server is down: answers that go on for long end then.
+    pub async fn gone_down(&self) {
+        // An error means that no one is left to take it down.
+        if self.down.subscribe().wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.lock().counters.clone()
+    }
+
+    pub fn reset_counters(&self) {
+        self.lock().counters = Counters::default();
+    }
+
+    /// Counts item operations that changed something.
+    pub fn count_writes(&self, writes: u64) {
+        self.lock().counters.writes += writes;
+    }
+
+    /// Counts the operation and says what to do with it. Waits if a delay was asked for.
+    pub async fn before(&self, operation: &str, containers: &[&str]) -> Step {
+        let mut cleared = self.cleared.subscribe();
+        let fault = {
+            let mut inner = self.lock();
+            *inner.counters.operations.entry(operation.to_owned()).or_default() += 1;
+            take(&mut inner.pending, operation, containers)
+        };
+        let Some(fault) = fault else { return Step::Run(After::Send) };
+        match fault.kind {
+            Kind::Error => Step::Refuse(Refusal::Error { code: fault.code.unwrap_or_default() }),
+            Kind::Status => Step::Refuse(Refusal::Status {
+                status: fault.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or_default(),
+                retry_after_s: fault.retry_after_s,
+            }),
+            Kind::Throttle => Step::Refuse(Refusal::Throttle {
+                back_off_ms: fault.back_off_ms.unwrap_or(BACK_OFF_MS_DEFAULT),
+                retry_after_s: fault.retry_after_s,
+            }),
+            Kind::DropBefore => Step::Cut,
+            Kind::DropAfterCommit => Step::Run(After::Cut),
+            Kind::Hold => Step::Run(After::Hold),
+            Kind::Malformed => Step::Run(After::Malform),
+            Kind::Delay => {
+                let delay = Duration::from_millis(fault.delay_ms.unwrap_or_default());
+                tokio::select! { () = tokio::time::sleep(delay) => {}, _ = cleared.changed() => {} }
+                Step::Run(After::Send)
+            }
+        }
+    }
+
+    /// What the client gets of an answer. Waits if it is to be held.
+    pub async fn after(&self, after: After, answer: Response) -> Response {
+        match after {
+            After::Send => answer,
+            After::Cut => cut(),
+            After::Malform => malformed(answer).await,
+            After::Hold => {
+                let mut cleared = self.cleared.subscribe();
+                let held = Held::new(self);
+                // An error means the sender is gone, and with it whoever could clear the faults.
+                let _ = cleared.changed().await;
+                drop(held);
+                answer
+            }
+        }
+    }
+
+    /// The routes `/_sim/faults`, `/_sim/down` and `/_sim/counters`.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        Router::new()
+            .route("/_sim/faults", get(show).post(add).delete(clear))
+            .route("/_sim/down", post(set_down))
+            .route("/_sim/counters", get(counters).delete(reset_counters))
+            .with_state(self.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Middleware for the protocol's routes (not for `/_sim`): counts, and refuses while the server is down.
+/// Use it with `axum::middleware::from_fn_with_state(faults, fault::guard)`.
+pub async fn guard(State(faults): State<Faults>, request: Request, next: Next) -> Response {
+    let received = request.body().size_hint().exact().unwrap_or_default();
+    {
+        let mut inner = faults.lock();
+        inner.counters.requests += 1;
+        inner.counters.bytes_received += received;
+    }
+    let answer = match faults.down() {
+        Some(Down::Refuse) => return cut(),
+        Some(Down::Unavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        None => next.run(request).await,
+    };
+    faults.lock().counters.bytes_sent += answer.body().size_hint().exact().unwrap_or_default();
+    answer
+}
+
+/// An answer that makes the HTTP server close the connection before the first byte: its body fails at once, and the head
+/// is only sent together with the start of the body.
+pub fn cut() -> Response {
+    let broken = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("connection cut on request")) });
+    Response::new(Body::from_stream(broken))
+}
+
+/// A bare HTTP status, with `Retry-After` in seconds if given.
+pub fn status(status: StatusCode, retry_after_s: Option<u64>) -> Response {
+    let mut answer = status.into_response();
+    if let Some(seconds) = retry_after_s {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn take(pending: &mut Vec<Fault>, operation: &str, containers: &[&str]) -> Option<Fault> {
+    let position = pending.iter().position(|fault| fault.fits(operation, containers))?;
+    let fault = pending.get_mut(position)?;
+    fault.times -= 1;
+    let taken = fault.clone();
+    if taken.times == 0 {
+        pending.remove(position);
+    }
+    Some(taken)
+}
+
+/// The same answer, broken off after half of its bytes but complete as HTTP. A streamed answer becomes empty.
+async fn malformed(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let whole = axum::body::to_bytes(body, length).await.unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2)))
+}
+
+/// Counts a held request for as long as it lives: also if its client goes away.
+struct Held<'a>(&'a Faults);
+
+impl<'a> Held<'a> {
+    fn new(faults: &'a Faults) -> Self {
+        faults.lock().held += 1;
+        Self(faults)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.lock().held -= 1;
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DownRequest {
+    down: bool,
+    #[serde(default)]
+    mode: Option<Down>,
+}
+
+async fn show(State(faults): State<Faults>) -> Json<Pending> {
+    Json(faults.pending())
+}
+
+async fn add(State(faults): State<Faults>, Json(fault): Json<Fault>) -> Response {
+    match faults.add(fault) {
+        Ok(()) => Json(faults.pending()).into_response(),
+        Err(problem) => (StatusCode::BAD_REQUEST, problem).into_response(),
+    }
+}
+
+async fn clear(State(faults): State<Faults>) -> Json<Pending> {
+    faults.clear();
+    Json(faults.pending())
+}
+
+async fn set_down(State(faults): State<Faults>, Json(request): Json<DownRequest>) -> Json<Pending> {
+    faults.set_down(request.down.then(|| request.mode.unwrap_or(Down::Refuse)));
+    Json(faults.pending())
+}
+
+async fn counters(State(faults): State<Faults>) -> Json<Counters> {
+    Json(faults.counters())
+}
+
+async fn reset_counters(State(faults): State<Faults>) -> Json<Counters> {
+    faults.reset_counters();
+    Json(faults.counters())
+}
