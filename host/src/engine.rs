@@ -1,1 +1,16 @@
-//! Decides what to write. Pure: no clock, no network, no store.
+//! Decides what to write. Pure: no clock, no network, no store; the same input gives the same plan.
+//!
+//! [`plan`] answers for presence (create, delete, restore, leave alone), [`merge`] field by field for two present copies,
+//! [`mail`] how many mails a write will cause, [`Brake`] whether a deletion may go ahead.
+//! Promises: every arm of the plan is spelt out; a conflict is a value, never an accident of order.
+//! Must not know: connectors, stores, wasm.
+
+mod brake;
+mod mail;
+mod merge;
+mod planner;
+
+pub use brake::{Brake, BrakeLimits};
+pub use mail::{MailPlan, mail_for_create, mail_for_delete, mail_for_update};
+pub use merge::{Loser, MergeInput, Merged, disturbed, merge, mergeable, moved, same_people, same_value};
+pub use planner::{DeleteAgainstEdit, Op, PlanInput, Policy, Stance, Winner, plan};

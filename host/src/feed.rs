@@ -1,1 +1,383 @@
-//! Turns what servers report into queued changes.
+//! Turns what servers report into queued changes: a feed for each container, on a period, on a doorbell, and as a full
+//! sweep now and then that repairs whatever was missed, deletes above all.
+//!
+//! Promises: a cursor is stored in the same commit as the changes before it. Running a pass twice is harmless. What the
+//! first pass over a container brings was there before the sync and is marked so. Must not know: what will be done about a
+//! change.
+
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::connector::{Batch, Cursor, Problem};
+use crate::error::Chain;
+use crate::ledger::Ledger;
+use crate::lifecycle::Tasks;
+use crate::model::{Cause, Change, Container, Key};
+use crate::people::{Assignment, People};
+use crate::queue::Queue;
+use crate::servers::Servers;
+use crate::worker::keys::key_for;
+use crate::worker::{Trouble, Worker};
+
+/// How long one wait for a server's doorbell may last before it is renewed.
+const DOORBELL_LIMIT: Duration = Duration::from_secs(25 * 60);
+/// Least time between two sweeps of the CRM that a doorbell without any change sets off.
+const DOORBELL_SWEEP_MIN: TimeDelta = TimeDelta::seconds(5);
+
+/// How often things are looked at.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    pub poll: Duration,
+    pub sweep: Duration,
+    pub users: Duration,
+    pub assignments: Vec<Assignment>,
+}
+
+/// How a container's feed stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedStatus {
+    /// When the feed was last read to its end.
+    pub last_pass: Option<DateTime<Utc>>,
+    pub last_sweep: Option<DateTime<Utc>>,
+    /// Why the last pass failed; none if it did not.
+    pub failure: Option<FeedFailure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedFailure {
+    pub code: String,
+    pub message: String,
+    pub hint: String,
+}
+
+/// What a pass over a container found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub changes: Vec<(Key, Change)>,
+}
+
+/// The feeds of all containers.
+pub struct Feeds {
+    worker: Arc<Worker>,
+    queue: Arc<Queue>,
+    ledger: Arc<Ledger>,
+    servers: Arc<Servers>,
+    clock: Arc<dyn Clock>,
+    settings: FeedSettings,
+    watches: Mutex<BTreeMap<Container, Arc<Watch>>>,
+    people_changed: Notify,
+    /// One pass or sweep of a container at a time would suffice; one lock for each keeps cursors in order.
+    statuses: Mutex<BTreeMap<Container, FeedStatus>>,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    bell: Notify,
+    pass: tokio::sync::Mutex<()>,
+}
+
+impl Feeds {
+    pub fn new(worker: Arc<Worker>, settings: FeedSettings) -> Self {
+        Self {
+            queue: worker.queue.clone(),
+            ledger: worker.ledger.clone(),
+            servers: worker.servers.clone(),
+            clock: worker.clock.clone(),
+            worker,
+            settings,
+            watches: Mutex::default(),
+            people_changed: Notify::new(),
+            statuses: Mutex::default(),
+        }
+    }
+
+    /// Starts the feeds: users first, then a feed for the CRM and each mailbox, doorbells, sweeps.
+    pub fn start(self: &Arc<Self>, tasks: &Tasks) {
+        let (feeds, own) = (self.clone(), tasks.clone());
+        tasks.spawn("users", async move {
+            loop {
+                match feeds.refresh_people().await {
+                    Ok(()) => feeds.watch_all(&own),
+                    Err(trouble) => tracing::warn!(error = %trouble, "The CRM's users could not be read; tried again"),
+                }
+                let wait = if feeds.servers.people().mailboxes().next().is_none() {
+                    feeds.settings.poll
+                } else {
+                    feeds.settings.users
+                };
+                tokio::select! { () = own.stopping().cancelled_owned() => return, () = tokio::time::sleep(wait) => {} }
+            }
+        });
+        for server in self.servers.exchange() {
+            let (feeds, name, stop) = (self.clone(), server.name().to_owned(), tasks.stopping());
+            tasks.spawn("doorbell", async move {
+                tokio::select! { () = stop.cancelled() => {}, () = feeds.listen(&name) => {} }
+            });
+        }
+    }
+
+    /// Reads the CRM's users and matches them with mailboxes.
+    ///
+    /// # Errors
+    /// [`Trouble`] if the CRM does not answer.
+    pub async fn refresh_people(&self) -> Result<(), Trouble> {
+        let crm = self.servers.crm().clone();
+        let users = self.worker.ask(&crm, &Container::Crm, crm.users()).await.inspect_err(|trouble| {
+            if let Trouble::Server { server, container, error } = trouble {
+                self.worker.trouble_with(server, container, error);
+            }
+        })?;
+        let people = People::matched(&users, &self.settings.assignments);
+        let before = self.servers.people();
+        for (user, reason) in &people.left_out {
+            if !before.left_out.iter().any(|(other, told)| other.id == user.id && told == reason) {
+                tracing::info!(user.id = user.id.0, "CRM user {} takes no part: {reason}", user.id.0);
+            }
+        }
+        let same = before.mailboxes().eq(people.mailboxes());
+        self.servers.set_people(people);
+        if !same {
+            self.people_changed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Every container there is to watch.
+    pub fn containers(&self) -> Vec<Container> {
+        let people = self.servers.people();
+        std::iter::once(Container::Crm)
+            .chain(people.mailboxes().map(|mailbox| Container::Mailbox(mailbox.address.clone())))
+            .collect()
+    }
+
+    /// "Something changed there": the feed looks now.
+    pub fn ring(&self, container: &Container) {
+        self.watch(container).bell.notify_one();
+    }
+
+    pub fn status(&self, container: &Container) -> FeedStatus {
+        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.get(container).cloned().unwrap_or_default()
+    }
+
+    fn watch(&self, container: &Container) -> Arc<Watch> {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.entry(container.clone()).or_default().clone()
+    }
+
+    fn watch_all(self: &Arc<Self>, tasks: &Tasks) {
+        for container in self.containers() {
+            let known = {
+                let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+                watches.contains_key(&container)
+            };
+            let watched = self.watch(&container);
+            // A task holds the watch as long as it runs; a bell rung before the task began is kept by the Notify.
+            if known && Arc::strong_count(&watched) > 2 {
+                continue;
+            }
+            let (feeds, stop) = (self.clone(), tasks.stopping());
+            tasks.spawn("feed", async move {
+                tokio::select! { () = stop.cancelled() => {}, () = feeds.follow(&container, &watched) => {} }
+            });
+        }
+    }
+
+    /// The life of one feed. Ends when the container takes no part any more.
+    async fn follow(&self, container: &Container, watch: &Watch) {
+        let mut swept = tokio::time::Instant::now();
+        let mut rung = false;
+        loop {
+            if self.servers.of(container).is_none() {
+                return;
+            }
+            let found = self.pass(container).await;
+            let sweep_due = swept.elapsed() >= self.settings.sweep
+                || (rung && found == Ok(0) && *container == Container::Crm && self.may_sweep_on_bell(container));
+            // A sweep that failed is in the status and is due again after the next pass.
+            if sweep_due && found.is_ok() && self.sweep(container).await.is_ok() {
+                swept = tokio::time::Instant::now();
+            }
+            tokio::select! {
+                () = watch.bell.notified() => rung = true,
+                () = tokio::time::sleep(self.settings.poll) => rung = false,
+            }
+        }
+    }
+
+    /// The CRM hides deleted rows from its feed: a bell without any change most likely means a deletion.
+    fn may_sweep_on_bell(&self, container: &Container) -> bool {
+        let last = self.status(container).last_sweep;
+        last.is_none_or(|last| self.clock.now() - last >= DOORBELL_SWEEP_MIN)
+    }
+
+    /// Reads the feed of a container to its end into the queue; answers how many changes it brought.
+    ///
+    /// # Errors
+    /// The failure, which is kept in the status and told already.
+    pub async fn pass(&self, container: &Container) -> Result<usize, FeedFailure> {
+        let watch = self.watch(container);
+        let _one = watch.pass.lock().await;
+        let mut total = 0;
+        let outcome = loop {
+            match self.page(container).await {
+                Ok((found, more)) => {
+                    total += found;
+                    if !more {
+                        break Ok(total);
+                    }
+                }
+                Err(trouble) => break Err(self.failed(container, &trouble)),
+            }
+        };
+        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = statuses.entry(container.clone()).or_default();
+        match &outcome {
+            Ok(_) => {
+                status.last_pass = Some(self.clock.now());
+                status.failure = None;
+            }
+            Err(failure) => status.failure = Some(failure.clone()),
+        }
+        outcome
+    }
+
+    /// One page of the feed, queued together with its cursor.
+    async fn page(&self, container: &Container) -> Result<(usize, bool), Trouble> {
+        let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
+        let cursor = place.as_ref().map(|place| &place.cursor);
+        let batch = match self.ask(container, cursor).await {
+            Err(Trouble::Server { error, .. }) if error.problem == Problem::CursorLost && cursor.is_some() => {
+                tracing::warn!(container = %container.side(), "The feed starts over: the server no longer knows the place");
+                self.ask(container, None).await?
+            }
+            other => other?,
+        };
+        let first = place.as_ref().is_none_or(|place| place.first);
+        let next = Place { first: first && batch.more, cursor: batch.next.clone() };
+        let changes = self.keyed(batch.changes, first.then_some(Cause::First)).await?;
+        let found = changes.len();
+        if found > 0 || place.as_ref() != Some(&next) {
+            self.queue.put_with_cursor(changes, container, &next.text()).await?;
+        }
+        Ok((found, batch.more))
+    }
+
+    async fn ask(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Trouble> {
+        let server = self.servers.of(container).ok_or(Trouble::NotSynchronized)?;
+        self.worker.ask(&server, container, server.changed_since(container, cursor)).await
+    }
+
+    /// Gives each change its key. A change that leads nowhere (an unknown item is gone) is dropped: nothing was lost with it.
+    async fn keyed(&self, changes: Vec<Change>, cause: Option<Cause>) -> Result<Vec<(Key, Change)>, Trouble> {
+        let mut keyed = Vec::with_capacity(changes.len());
+        for mut change in changes {
+            if let Some(cause) = cause {
+                change.cause = cause;
+            }
+            if let Some(key) = key_for(&self.ledger, &change).await? {
+                keyed.push((key, change));
+            }
+        }
+        Ok(keyed)
+    }
+
+    /// What a pass would queue, without queueing it: for a dry run.
+    ///
+    /// # Errors
+    /// [`Trouble`] if the server does not answer.
+    pub async fn peek(&self, container: &Container) -> Result<Found, Trouble> {
+        let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
+        let first = place.as_ref().is_none_or(|place| place.first);
+        let mut cursor = place.map(|place| place.cursor);
+        let mut found = Found::default();
+        loop {
+            let batch = self.ask(container, cursor.as_ref()).await?;
+            found.changes.extend(self.keyed(batch.changes, first.then_some(Cause::First)).await?);
+            if !batch.more {
+                return Ok(found);
+            }
+            cursor = Some(batch.next);
+        }
+    }
+
+    fn failed(&self, container: &Container, trouble: &Trouble) -> FeedFailure {
+        if let Trouble::Server { server, container, error } = trouble {
+            self.worker.trouble_with(server, container, error);
+        }
+        match trouble {
+            Trouble::Waiting { .. } => {}
+            other => {
+                tracing::warn!(container.side = %container.side(), error = %other, "A feed could not be read; tried again")
+            }
+        }
+        self.failure(trouble)
+    }
+
+    /// A trouble in words for people.
+    pub fn failure(&self, trouble: &Trouble) -> FeedFailure {
+        FeedFailure { code: trouble.code(), message: trouble.to_string(), hint: trouble.hint() }
+    }
+
+    /// Waits for one server's doorbell for ever and rings the feeds of the mailboxes it names.
+    async fn listen(&self, server: &str) {
+        loop {
+            let containers = self.servers.people().containers(server);
+            let Some(connector) = self.servers.exchange().find(|connector| connector.name() == server).cloned() else {
+                return;
+            };
+            if containers.is_empty() {
+                self.people_changed.notified().await;
+                continue;
+            }
+            let heard = tokio::select! {
+                () = self.people_changed.notified() => continue,
+                heard = connector.doorbell(&containers, DOORBELL_LIMIT) => heard,
+            };
+            match heard {
+                Ok(rung) => rung.iter().for_each(|container| self.ring(container)),
+                Err(error) if error.problem == Problem::Unsupported => {
+                    tracing::info!(server.name = server, "{server} has no doorbell: its mailboxes are polled");
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(server.name = server, error = %Chain(&error), "The doorbell of {server} was lost");
+                    let wait = match containers.first() {
+                        Some(container) => self.worker.trouble_with(server, container, &error),
+                        None => None,
+                    };
+                    tokio::time::sleep(wait.unwrap_or(self.settings.poll)).await;
+                    // Whatever rang meanwhile was not heard.
+                    containers.iter().for_each(|container| self.ring(container));
+                }
+            }
+        }
+    }
+}
+
+/// Where a feed stands, as stored: the connector's cursor, and whether the first pass is still under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    first: bool,
+    cursor: Cursor,
+}
+
+impl Place {
+    fn parse(stored: &str) -> Self {
+        match stored.strip_prefix("first ") {
+            Some(cursor) => Self { first: true, cursor: Cursor(cursor.to_owned()) },
+            None => Self { first: false, cursor: Cursor(stored.strip_prefix("then ").unwrap_or(stored).to_owned()) },
+        }
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}", if self.first { "first" } else { "then" }, self.cursor.0)
+    }
+}

@@ -30,6 +30,8 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod control;
+#[cfg(feature = "sim")]
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod feed;
@@ -37,9 +39,11 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod model;
 pub mod notify;
+pub mod people;
 pub mod plugin;
 pub mod queue;
 pub mod rules;
+pub mod servers;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;

@@ -1,1 +1,52 @@
-//! Rules on wasmtime.
+//! Rules on wasmtime: the implementation of [`crate::rules::Rules`].
+//!
+//! Promises: every call of every rule runs in a fresh instance, without WASI, under limits set before the instance exists;
+//! whatever a rule does, the host goes on and says which rule did it. A chain is immutable; [`Live`] replaces it whole.
+//! Must not know: connectors, queue, ledger.
+//!
+//! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
+//! `schema` (settings), `chain`, `live`, `lookup`, `engine` (threads and clock), `package` (building rules).
+
+mod bindings;
+mod call;
+mod chain;
+mod convert;
+mod engine;
+mod limits;
+mod live;
+mod load;
+pub mod lookup;
+pub mod package;
+mod schema;
+
+pub use chain::{Chain, ChainConfig, LoadError, OnError, RuleEntry, RuleInfo, StepTrace, Trace};
+pub use engine::{Engine, EngineError};
+pub use limits::{Limits, Line};
+pub use live::Live;
+pub use load::{API, About, Hook, Refused};
+
+/// A built-in rule: its file name, and the component as it lies in `plugins/dist`.
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$((concat!($name, ".wasm"), include_bytes!(concat!("../../plugins/dist/", $name, ".wasm")))),*]
+    };
+}
+
+/// The rules that come with the host, in the order of the default chain: file name and component.
+pub fn default_rules() -> &'static [(&'static str, &'static [u8])] {
+    built_in!(
+        "appointments-only",
+        "subject-line",
+        "status",
+        "privacy",
+        "reminders",
+        "inside-only",
+        "responses",
+        "messages",
+    )
+}
+
+/// The chain in force where the operator names no rules.
+pub fn default_chain() -> Vec<RuleEntry> {
+    default_rules().iter().map(|(file, _)| RuleEntry::new(*file)).collect()
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Appointment, Direction, Field, Value};
+use crate::model::{Appointment, Direction, Field, Person, User, UserId, Value};
 
 /// A chain of rules in force. One value of this trait is one immutable generation.
 #[async_trait]
@@ -24,6 +24,12 @@ pub trait Rules: Send + Sync {
 
     /// Lets a rule word a failure for people; `None` if no rule has something to say.
     async fn explain(&self, failure: &Failure) -> Result<Option<Explanation>, Fault>;
+
+    /// Asks the rules which of the candidates somebody of the Exchange directory is; `None` if no rule says.
+    async fn match_user(&self, person: &Person, candidates: &[User]) -> Result<Option<UserId>, Fault> {
+        let _ = (person, candidates);
+        Ok(None)
+    }
 }
 
 /// Which generation of the chain did something.

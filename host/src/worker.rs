@@ -1,1 +1,466 @@
 //! The one place that joins all: from a queued change to an acknowledged one.
+//!
+//! ```text
+//! lease -> look (read both sides) -> consider (rules, plan, merge) -> act (write) -> ledger + ack in one commit
+//! ```
+//! Promises: an appointment is worked on by one worker at a time; every failure turns back here and nowhere else: retry,
+//! wait for the server, read again, or park with its reason. Nothing is dropped. Must not know: protocols, wasm.
+
+mod act;
+mod circuit;
+mod consider;
+pub(crate) mod keys;
+mod look;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::broadcast;
+
+pub use circuit::{CircuitTimes, Circuits, Waiting};
+pub use consider::{Decision, Summary};
+pub use trouble::Trouble;
+
+use crate::clock::Clock;
+use crate::connector::Problem;
+use crate::engine::{Brake, BrakeLimits, Op, Policy};
+use crate::error::{Chain, Class};
+use crate::ledger::Ledger;
+use crate::lifecycle::Tasks;
+use crate::model::{Change, Container, Key, MailBudget};
+use crate::notify::{Notice, Notifier};
+use crate::queue::{FailureRecord, Lease, Queue, QueueError};
+use crate::rules::{Failure, Rules};
+use crate::servers::Servers;
+
+/// How long a worker may take for one appointment before another may try: longer than all time limits of the requests one
+/// step can make.
+const LEASE: Duration = Duration::from_secs(600);
+
+/// Outcomes kept for a listener that is slower than the work; the oldest are let go and only the listing suffers.
+const OUTCOMES_MAX: usize = 1024;
+
+/// How often a step is tried again at once after somebody changed the item in between, before it goes back to the queue.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Entries are not held back by container in the queue: a circuit is minded where a server is asked, since an entry
+/// found in one place is mostly written in another.
+fn go(_: &Key, _: &[Container]) -> bool {
+    false
+}
+
+/// Something that always gives the rules in force; each appointment is finished with the generation it began with.
+pub trait RuleSource: Send + Sync {
+    fn current(&self) -> Arc<dyn Rules>;
+}
+
+/// Who wins a field that both sides moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflicts {
+    /// The policy's winner, always.
+    Fixed,
+    /// The side whose change the host heard of last. Wall clocks of the two servers are never compared.
+    Latest,
+}
+
+/// The operator's choices.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub policy: Policy,
+    pub conflicts: Conflicts,
+    /// Unpaired appointments that ended longer ago are not taken up.
+    pub past_window: TimeDelta,
+    pub brake: BrakeLimits,
+    /// A write that would cause more mails than this is parked.
+    pub mail_cap: Option<u32>,
+    pub circuit: CircuitTimes,
+    pub workers: usize,
+}
+
+/// Works the queue.
+pub struct Worker {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) rules: Arc<dyn RuleSource>,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    circuits: Circuits,
+    brake: Mutex<Brake>,
+    counts: Counts,
+    outcomes: broadcast::Sender<Summary>,
+}
+
+/// What was done since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub crm_writes: AtomicU64,
+    pub exchange_writes: AtomicU64,
+    pub looked_at: AtomicU64,
+    mail: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Counts {
+    /// Mails declared by writes that were carried out: invitations, updates, cancellations.
+    pub fn mail(&self) -> (u64, u64, u64) {
+        let mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |kind| mail.get(kind).copied().unwrap_or(0);
+        (of("invitations"), of("updates"), of("cancellations"))
+    }
+
+    fn add_mail(&self, budget: MailBudget) {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in
+            [("invitations", budget.invitations), ("updates", budget.updates), ("cancellations", budget.cancellations)]
+        {
+            *mail.entry(kind).or_default() += u64::from(count);
+        }
+    }
+}
+
+/// All a worker is made of.
+pub struct Parts {
+    pub queue: Arc<Queue>,
+    pub ledger: Arc<Ledger>,
+    pub servers: Arc<Servers>,
+    pub rules: Arc<dyn RuleSource>,
+    pub notifier: Arc<Notifier>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+}
+
+impl Worker {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { queue, ledger, servers, rules, notifier, clock, settings } = parts;
+        Self {
+            queue,
+            ledger,
+            servers,
+            rules,
+            notifier,
+            clock,
+            settings,
+            circuits: Circuits::default(),
+            brake: Mutex::default(),
+            counts: Counts::default(),
+            outcomes: broadcast::Sender::new(OUTCOMES_MAX),
+        }
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What is done from now on, one summary for each appointment worked off.
+    pub fn watch(&self) -> broadcast::Receiver<Summary> {
+        self.outcomes.subscribe()
+    }
+
+    /// What would be done about an appointment; writes nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] that would keep it from being worked off.
+    pub async fn plan(&self, key: &Key, changes: &[Change]) -> Result<Summary, Trouble> {
+        match self.consider(key, changes).await {
+            Err(Trouble::Belongs(other)) => self.consider(&other, changes).await.map(|decision| decision.summary()),
+            other => other.map(|decision| decision.summary()),
+        }
+    }
+
+    /// Servers and mailboxes that are being waited for.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.circuits.waiting()
+    }
+
+    /// Starts the workers.
+    pub fn start(self: &Arc<Self>, tasks: &Tasks) {
+        for _ in 0..self.settings.workers.max(1) {
+            let (worker, stop) = (self.clone(), tasks.stopping());
+            tasks.spawn("worker", async move {
+                loop {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = worker.queue.wait(&go) => {}
+                    }
+                    // A step under way is finished: a clean stop never leaves a write without its ledger entry.
+                    while !stop.is_cancelled() && worker.step().await {}
+                }
+            });
+        }
+    }
+
+    /// Works one due appointment; false if none is due (or the store failed, which is logged and ends in the caller's wait).
+    pub async fn step(&self) -> bool {
+        let lease = match self.queue.lease(LEASE, &go).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "The queue cannot be read");
+                return false;
+            }
+        };
+        self.counts.looked_at.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.work(lease).await {
+            tracing::error!(error = %Chain(&error), "The store cannot be written");
+            return false;
+        }
+        true
+    }
+
+    /// One appointment, from its changes to an acknowledgement.
+    async fn work(&self, lease: Lease) -> Result<(), QueueError> {
+        let mut conflicts = 0;
+        loop {
+            match self.once(&lease.key, &lease.changes).await {
+                Ok((decision, done)) => {
+                    self.account(&decision, &done);
+                    if let Some(entry) = &done.entry
+                        && let Err(error) = self.ledger.record(entry, done.event.into_iter().collect()).await
+                    {
+                        return self.failed(lease, Trouble::from(error)).await;
+                    }
+                    return self.queue.ack(&lease).await;
+                }
+                Err(Trouble::Server { error, .. }) if error.class() == Class::Conflict && conflicts < CONFLICTS_MAX => {
+                    conflicts += 1;
+                }
+                Err(Trouble::Belongs(key)) => return self.move_to(lease, &key).await,
+                Err(trouble) if trouble.leaves_alone() => {
+                    tracing::debug!(appointment.key = %lease.key, "Left alone: {trouble}");
+                    return self.queue.ack(&lease).await;
+                }
+                Err(trouble) => return self.failed(lease, trouble).await,
+            }
+        }
+    }
+
+    async fn move_to(&self, lease: Lease, key: &Key) -> Result<(), QueueError> {
+        tracing::debug!(appointment.key = %lease.key, "Worked on under {key}");
+        self.queue.move_to(&lease, key).await
+    }
+
+    async fn once(&self, key: &Key, changes: &[Change]) -> Result<(Decision, act::Done), Trouble> {
+        let decision = self.consider(key, changes).await?;
+        let done = self.act(&decision).await?;
+        Ok((decision, done))
+    }
+
+    fn account(&self, decision: &Decision, done: &act::Done) {
+        self.counts.crm_writes.fetch_add(done.crm_writes.into(), Ordering::Relaxed);
+        self.counts.exchange_writes.fetch_add(done.exchange_writes.into(), Ordering::Relaxed);
+        if done.exchange_writes > 0 {
+            self.counts.add_mail(decision.mail.budget);
+        }
+        // Nobody may be listening.
+        let _ = self.outcomes.send(decision.summary());
+        let generation = decision.rules.generation();
+        match &decision.op {
+            Op::Nothing | Op::Skip(_) => tracing::debug!(
+                appointment.key = %decision.key, rules.generation = generation.number, "Left alone: {}", decision.why
+            ),
+            Op::Note(_) | Op::Create { .. } | Op::Merge | Op::Delete { .. } => tracing::info!(
+                appointment.key = %decision.key,
+                rules.generation = generation.number,
+                writes.crm = done.crm_writes,
+                writes.exchange = done.exchange_writes,
+                mails = decision.mail.budget.total(),
+                "Synchronized: {}",
+                decision.why
+            ),
+        }
+    }
+
+    /// The one place where an error turns back.
+    async fn failed(&self, lease: Lease, trouble: Trouble) -> Result<(), QueueError> {
+        match trouble {
+            Trouble::Held { rule, reason, after } => {
+                tracing::info!(appointment.key = %lease.key, rule.name = rule, "Held for {after:?}: {reason}");
+                let record = self.record(&lease, "held-by-rule", "retry", &rule, reason, String::new());
+                self.queue.retry(&lease, Some(after), record, false).await
+            }
+            Trouble::Waiting { name, after } => {
+                let message = format!("{name} is being waited for");
+                let record = self.record(&lease, "waiting", "down", &name, message, String::new());
+                self.queue.retry(&lease, Some(after), record, false).await
+            }
+            Trouble::Server { server, container, error } => {
+                self.server_failed(lease, &server, &container, &error).await
+            }
+            other => {
+                let retry = other.retry();
+                let mut record = self.record(
+                    &lease,
+                    &other.code(),
+                    if retry { "retry" } else { "park" },
+                    &other.origin(),
+                    other.to_string(),
+                    other.hint(),
+                );
+                self.reword(&lease, &mut record).await;
+                if retry {
+                    return self.queue.retry(&lease, None, record, true).await;
+                }
+                self.park(lease, record).await
+            }
+        }
+    }
+
+    async fn server_failed(
+        &self,
+        lease: Lease,
+        server: &str,
+        container: &Container,
+        error: &crate::connector::Error,
+    ) -> Result<(), QueueError> {
+        let class = error.class();
+        let wait = self.trouble_with(server, container, error);
+        let mut record = self.record(
+            &lease,
+            error.problem.code(),
+            class.name(),
+            server,
+            Chain(error).to_string(),
+            error.problem.hint().to_owned(),
+        );
+        match class {
+            Class::Down { .. } | Class::Auth => self.queue.retry(&lease, wait, record, false).await,
+            Class::Retry { .. } => {
+                let burn = !matches!(error.problem, Problem::Throttled { .. });
+                self.queue.retry(&lease, wait, record, burn).await
+            }
+            Class::Conflict => self.queue.retry(&lease, None, record, true).await,
+            Class::Park => {
+                self.reword(&lease, &mut record).await;
+                self.park(lease, record).await
+            }
+        }
+    }
+
+    /// Minds a server's failure: opens the circuit where others should wait too. Answers how long to wait, if it matters.
+    pub(crate) fn trouble_with(
+        &self,
+        server: &str,
+        container: &Container,
+        error: &crate::connector::Error,
+    ) -> Option<Duration> {
+        match (error.class(), &error.problem) {
+            (Class::Down { after }, _) => Some(self.open(server, server, error, after)),
+            (Class::Auth, _) => Some(self.open(server, server, error, None)),
+            (Class::Retry { after }, Problem::Throttled { .. }) => {
+                Some(self.open(&container.key(), server, error, after))
+            }
+            (Class::Retry { after }, _) => after,
+            (Class::Conflict | Class::Park, _) => None,
+        }
+    }
+
+    /// Opens the circuit of a server or mailbox; one notice when it opens.
+    fn open(&self, name: &str, server: &str, error: &crate::connector::Error, after: Option<Duration>) -> Duration {
+        let now = self.clock.now();
+        let (wait, first) = self.circuits.failed(name, error.problem.code(), after, now, self.settings.circuit);
+        if first && !matches!(error.problem, Problem::Throttled { .. }) {
+            let notice = Notice {
+                code: error.problem.code().to_owned(),
+                about: server.to_owned(),
+                title: format!("{server} does not let the work go on"),
+                text: Chain(error).to_string(),
+                hint: error.problem.hint().to_owned(),
+            };
+            self.notifier.tell(notice, now);
+        } else {
+            tracing::debug!(server.name = server, error = %Chain(error), "Waiting {wait:?} for {name}");
+        }
+        wait
+    }
+
+    /// Whether work for this server and container may go now.
+    fn mind(&self, server: &str, container: &Container) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        for name in [server, &container.key()] {
+            if let Some(after) = self.circuits.wait(name, now, self.settings.circuit) {
+                return Err(Trouble::Waiting { name: name.to_owned(), after });
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&self, server: &str, container: &Container) {
+        for name in [server, &container.key()] {
+            if self.circuits.answered(name) {
+                tracing::info!(server.name = server, "{name} answers again");
+            }
+        }
+    }
+
+    async fn ask_brake(&self, container: &Container) -> Result<(), Trouble> {
+        let pairs = self.ledger.count_in(container).await?;
+        let mut brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
+        if brake.ask(container, pairs, self.clock.now(), self.settings.brake) {
+            Ok(())
+        } else {
+            Err(Trouble::Braked { container: container.key() })
+        }
+    }
+
+    async fn park(&self, lease: Lease, record: FailureRecord) -> Result<(), QueueError> {
+        // Many appointments may park for one reason: the cause is the code and where it came from.
+        let notice = Notice {
+            code: record.code.clone(),
+            about: record.origin.clone(),
+            title: format!("Appointment {} is parked", lease.key),
+            text: record.message.clone(),
+            hint: record.hint.clone(),
+        };
+        self.notifier.tell(notice, self.clock.now());
+        self.queue.park(&lease, record).await.map(|_| ())
+    }
+
+    fn record(
+        &self,
+        lease: &Lease,
+        code: &str,
+        class: &str,
+        origin: &str,
+        message: String,
+        hint: String,
+    ) -> FailureRecord {
+        FailureRecord {
+            code: code.to_owned(),
+            class: class.to_owned(),
+            origin: origin.to_owned(),
+            message,
+            hint,
+            at: self.clock.now(),
+            attempts: lease.attempt,
+        }
+    }
+
+    /// Lets a rule word the failure for people.
+    async fn reword(&self, lease: &Lease, record: &mut FailureRecord) {
+        let failure = Failure {
+            code: record.code.clone(),
+            class: record.class.clone(),
+            origin: record.origin.clone(),
+            message: record.message.clone(),
+            hint: record.hint.clone(),
+            appointment: lease.key.to_string(),
+            attempts: lease.attempt,
+        };
+        match self.rules.current().explain(&failure).await {
+            Ok(Some(words)) => {
+                record.message =
+                    if words.title.is_empty() { words.text } else { format!("{}: {}", words.title, words.text) };
+                record.hint = words.hint;
+            }
+            Ok(None) => {}
+            Err(fault) => {
+                tracing::warn!(error = %Chain(&fault), "A rule could not word a failure; it is told as it is")
+            }
+        }
+    }
+}

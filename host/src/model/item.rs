@@ -225,6 +225,8 @@ pub struct Change {
 pub enum Cause {
     /// The side's change feed named it.
     Feed,
+    /// The first pass over a container, before it had a cursor: what it brings was there already, so it mails nobody.
+    First,
     /// A sweep found it.
     Sweep,
     /// A person asked.
@@ -237,6 +239,7 @@ impl Cause {
     pub fn name(self) -> &'static str {
         match self {
             Cause::Feed => "feed",
+            Cause::First => "first",
             Cause::Sweep => "sweep",
             Cause::Person => "person",
             Cause::Again => "again",

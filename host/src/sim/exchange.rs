@@ -1,1 +1,383 @@
-//! An Exchange server that speaks EWS.
+//! An Exchange server that speaks EWS: several mailboxes, real meeting semantics, faults on demand.
+//!
+//! What it answers follows the protocol's documentation, and real clients that others wrote accept it (exchangelib, see
+//! the tests). Beside the protocol it offers `/_sim/...` (faults, counters, mails) and a page for people at `/`.
+//!
+//! Promises: all times come from the clock it is given; ids of one run are never valid in another. A request is either
+//! refused as a whole (SOAP fault) or answered item by item. Must not know: the host (model, connectors, engine, store).
+
+mod call;
+mod directory;
+mod edit;
+mod find;
+mod folder;
+mod ids;
+mod item;
+mod meeting;
+mod notify;
+mod page;
+mod property;
+mod restriction;
+mod schema;
+mod series;
+mod shape;
+mod store;
+mod stream;
+mod sync;
+mod write;
+mod xml;
+mod zones;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::call::Call;
+use self::store::{Account, World};
+use self::xml::{Element, EwsError, Messages, Read, Xml, schema_violation};
+use crate::clock::Clock;
+use crate::lifecycle::Tasks;
+use crate::sim::fault::{self, Faults, Refusal, Step};
+
+/// The largest request: a real server's default is 64 MB, our longest are batches of a hundred items.
+const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+const EWS_PATH: &str = "/EWS/Exchange.asmx";
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Has a mailbox and reaches that one.
+    User,
+    /// Has no mailbox and may impersonate every user.
+    Service,
+}
+
+/// One account of the simulated company.
+#[derive(Clone, Debug)]
+pub struct AccountOptions {
+    pub name: String,
+    /// The primary SMTP address.
+    pub address: String,
+    /// Further addresses that reach the same mailbox.
+    pub aliases: Vec<String>,
+    pub login: String,
+    pub password: String,
+    pub role: Role,
+}
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub accounts: Vec<AccountOptions>,
+}
+
+impl Default for Options {
+    /// A company of four, and the service account a host signs in with.
+    fn default() -> Self {
+        let account = |name: &str, login: &str, password: &str, aliases: &[&str], role: Role| AccountOptions {
+            name: name.into(),
+            address: format!("{login}@example.test"),
+            aliases: aliases.iter().map(|alias| format!("{alias}@example.test")).collect(),
+            login: login.into(),
+            password: password.into(),
+            role,
+        };
+        Self {
+            accounts: vec![
+                account("Susan Maye", "susan.maye", "susan-demo", &["smaye"], Role::User),
+                account("Terry Smith", "terry.smith", "terry-demo", &["tsmith"], Role::User),
+                account("Mary Jones", "mary.jones", "mary-demo", &["mjones"], Role::User),
+                account("William Dolan", "william.dolan", "william-demo", &["wdolan"], Role::User),
+                account("Daybridge Service", "svc-daybridge", "service-demo", &[], Role::Service),
+            ],
+        }
+    }
+}
+
+impl From<AccountOptions> for Account {
+    fn from(options: AccountOptions) -> Self {
+        let AccountOptions { name, address, aliases, login, password, role } = options;
+        Self { name, address, aliases, login, password, role }
+    }
+}
+
+/// An account as told to whoever started the simulator.
+#[derive(Clone, Debug, Serialize)]
+pub struct SimUser {
+    pub name: String,
+    pub address: String,
+    pub login: String,
+    pub password: String,
+    pub role: Role,
+}
+
+/// A simulator that listens.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub address: SocketAddr,
+    faults: Faults,
+    users: Vec<SimUser>,
+}
+
+impl Running {
+    /// Where the page for people is.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The EWS endpoint.
+    pub fn ews_url(&self) -> String {
+        format!("http://{}{EWS_PATH}", self.address)
+    }
+
+    pub fn users(&self) -> Vec<SimUser> {
+        self.users.clone()
+    }
+
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+}
+
+/// Starts a simulator; it stops with `tasks`. The error is the listener's.
+pub async fn serve(
+    listen: SocketAddr,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> std::io::Result<Running> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let users = options.accounts.iter().map(|account| SimUser {
+        name: account.name.clone(),
+        address: account.address.clone(),
+        login: account.login.clone(),
+        password: account.password.clone(),
+        role: account.role,
+    });
+    let users = users.collect();
+    let faults = Faults::default();
+    let server = Server {
+        world: Arc::new(Mutex::new(World::new(options, clock))),
+        faults: faults.clone(),
+        stopping: tasks.stopping(),
+    };
+    let stop = {
+        let (faults, stopping) = (faults.clone(), tasks.stopping());
+        async move {
+            stopping.cancelled().await;
+            // Held requests would keep their connections open.
+            faults.clear();
+        }
+    };
+    let serving = axum::serve(listener, router(server)).with_graceful_shutdown(stop);
+    tasks.spawn("exchange simulator", async move {
+        if let Err(error) = serving.await {
+            tracing::error!(error = %error, "The Exchange simulator stopped");
+        }
+    });
+    Ok(Running { address, faults, users })
+}
+
+/// What every request sees.
+#[derive(Clone)]
+struct Server {
+    world: Arc<Mutex<World>>,
+    faults: Faults,
+    stopping: CancellationToken,
+}
+
+impl Server {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn router(server: Server) -> Router {
+    let faults = server.faults.clone();
+    // Paths of a real server do not depend on case; clients use these two.
+    let protocol = Router::new()
+        .route(EWS_PATH, post(ews))
+        .route("/ews/exchange.asmx", post(ews))
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(from_fn_with_state(faults.clone(), fault::guard));
+    protocol
+        .route("/", get(people))
+        .route("/_sim/mails", get(mails).delete(forget_mails))
+        .with_state(server)
+        .merge(faults.router())
+}
+
+async fn people(State(server): State<Server>) -> Html<String> {
+    let down = server.faults.down();
+    Html(page::render(&server.world(), down))
+}
+
+/// What `/_sim/mails` shows: counts per kind since the start or the last reset, and the mails.
+async fn mails(State(server): State<Server>) -> Json<serde_json::Value> {
+    let world = server.world();
+    Json(serde_json::json!({ "counts": world.mail_counts, "mails": world.mails }))
+}
+
+async fn forget_mails(State(server): State<Server>) -> StatusCode {
+    let mut world = server.world();
+    world.mails.clear();
+    world.mail_counts.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn ews(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(account) = signed_in(&server.world(), &headers) else { return unauthorized() };
+    let Ok(text) = std::str::from_utf8(&body) else {
+        return fault_answer(&schema_violation("the request is not UTF-8"));
+    };
+    let (operation, mailbox) = match asked(&server, account, text) {
+        Ok(asked) => asked,
+        Err(error) => return fault_answer(&error),
+    };
+    match server.faults.before(&operation, &[&mailbox]).await {
+        Step::Cut => fault::cut(),
+        Step::Refuse(refusal) => refuse(&operation, text, refusal),
+        Step::Run(after) => {
+            let answer = match operation.as_str() {
+                "GetStreamingEvents" => stream::open(&server, account, text),
+                operation => run(&server, account, operation, text),
+            };
+            server.faults.after(after, answer).await
+        }
+    }
+}
+
+/// The account that the request signs in as.
+fn signed_in(world: &World, headers: &HeaderMap) -> Option<usize> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = given.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (login, password) = decoded.split_once(':')?;
+    world.accounts.iter().position(|account| {
+        (account.login.eq_ignore_ascii_case(login) || account.address.eq_ignore_ascii_case(login))
+            && account.password == password
+    })
+}
+
+fn unauthorized() -> Response {
+    let mut answer = StatusCode::UNAUTHORIZED.into_response();
+    let scheme = HeaderValue::from_static("Basic realm=\"Exchange simulator\"");
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    answer
+}
+
+/// The operation of a request, and the address of the mailbox it acts on (empty if none).
+fn asked(server: &Server, account: usize, text: &str) -> Result<(String, String), EwsError> {
+    let document = xml::read(text)?;
+    let (header, request) = parts(document.root_element())?;
+    let mut world = server.world();
+    let call = Call::new(&mut world, account, header)?;
+    let mailbox = call.mailbox.and_then(|mailbox| call.world.accounts.get(mailbox));
+    Ok((request.local().to_owned(), mailbox.map(|account| account.address.clone()).unwrap_or_default()))
+}
+
+/// Header and operation of an envelope.
+fn parts(envelope: Element<'_>) -> Result<(Option<Element<'_>>, Element<'_>), EwsError> {
+    if envelope.local() != "Envelope" {
+        return Err(schema_violation("the request is not a SOAP envelope"));
+    }
+    let operation = envelope.need("Body")?.kids().next();
+    let operation = operation.ok_or_else(|| EwsError::new("ErrorInvalidRequest", "The request body is empty."))?;
+    Ok((envelope.kid("Header"), operation))
+}
+
+fn run(server: &Server, account: usize, operation: &str, text: &str) -> Response {
+    let mut body = Xml::new();
+    let outcome = {
+        let mut world = server.world();
+        let outcome = perform(&mut world, account, operation, text, &mut body);
+        server.faults.count_writes(std::mem::take(&mut world.writes));
+        outcome
+    };
+    match outcome {
+        Ok(()) => xml_answer(StatusCode::OK, xml::envelope(|xml| xml.raw(body))),
+        Err(error) => fault_answer(&error),
+    }
+}
+
+fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: &mut Xml) -> Result<(), EwsError> {
+    let document = xml::read(text)?;
+    let (header, request) = parts(document.root_element())?;
+    let mut call = Call::new(world, account, header)?;
+    match operation {
+        "ConvertId" => directory::convert_id(&call, request, xml),
+        "CreateItem" => write::create_item(&mut call, request, xml),
+        "DeleteItem" => write::delete_item(&mut call, request, xml),
+        "FindFolder" => folder::find_folder(&call, request, xml),
+        "FindItem" => find::find_item(&call, request, xml),
+        "GetEvents" => notify::get_events(&mut call, request, xml),
+        "GetFolder" => folder::get_folder(&call, request, xml),
+        "GetItem" => find::get_item(&call, request, xml),
+        "GetServerTimeZones" => directory::get_server_time_zones(request, xml),
+        "GetUserConfiguration" => directory::get_user_configuration(request, xml),
+        "MoveItem" => write::move_item(&mut call, request, xml),
+        "ResolveNames" => directory::resolve_names(&call, request, xml),
+        "Subscribe" => notify::subscribe(&mut call, request, xml),
+        "SyncFolderItems" => sync::sync_folder_items(&call, request, xml),
+        "Unsubscribe" => notify::unsubscribe(&mut call, request, xml),
+        "UpdateItem" => write::update_item(&mut call, request, xml),
+        other => Err(EwsError::new("ErrorInvalidRequest", format!("This server does not know the operation {other}."))),
+    }
+}
+
+/// A refusal on demand in the protocol's form.
+fn refuse(operation: &str, text: &str, refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::Status { status, retry_after_s } => fault::status(status, retry_after_s),
+        Refusal::Throttle { back_off_ms, retry_after_s } => {
+            let busy = "The server cannot service this request right now. Try again later.";
+            let error = EwsError { back_off_ms: Some(back_off_ms), ..EwsError::new("ErrorServerBusy", busy) };
+            let mut answer = fault_answer(&error);
+            if let Some(seconds) = retry_after_s {
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            answer
+        }
+        Refusal::Error { code } => {
+            let error = EwsError::new(&code, "Failed on request.");
+            let mut messages = Messages::new(operation);
+            for _ in 0..items_asked(text) {
+                messages.add(Err::<(), _>(error.clone()), |_, ()| {});
+            }
+            xml_answer(StatusCode::OK, xml::envelope(|xml| messages.write(operation, xml)))
+        }
+    }
+}
+
+/// How many response messages a request asks for.
+fn items_asked(text: &str) -> usize {
+    const LISTS: &[&str] = &["Items", "ItemIds", "ItemChanges", "FolderIds", "ParentFolderIds", "SourceIds"];
+    let Ok(document) = xml::read(text) else { return 1 };
+    let Ok((_, request)) = parts(document.root_element()) else { return 1 };
+    LISTS.iter().find_map(|list| request.kid(list)).map_or(1, |list| list.kids().count().max(1))
+}
+
+fn fault_answer(error: &EwsError) -> Response {
+    xml_answer(StatusCode::INTERNAL_SERVER_ERROR, xml::fault(error))
+}
+
+fn xml_answer(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/xml; charset=utf-8")], text).into_response()
+}

@@ -162,13 +162,13 @@ pub struct Faults {
     state: Arc<Mutex<Inner>>,
     /// Changes when faults are cleared; held and delayed requests wait for it.
     cleared: watch::Sender<u64>,
+    down: watch::Sender<Option<Down>>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     pending: Vec<Fault>,
     held: u64,
-    down: Option<Down>,
     counters: Counters,
 }
 
@@ -183,7 +183,7 @@ pub struct Pending {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { state: Arc::default(), cleared: watch::Sender::new(0) }
+        Self { state: Arc::default(), cleared: watch::Sender::new(0), down: watch::Sender::new(None) }
     }
 }
 
@@ -220,17 +220,25 @@ impl Faults {
     /// The faults that wait and the number of held requests.
     pub fn pending(&self) -> Pending {
         let inner = self.lock();
-        Pending { pending: inner.pending.clone(), held: inner.held, down: inner.down }
+        Pending { pending: inner.pending.clone(), held: inner.held, down: self.down() }
     }
 
     /// Takes the server down, or up again with `None`.
     pub fn set_down(&self, down: Option<Down>) {
-        self.lock().down = down;
+        self.down.send_replace(down);
     }
 
     /// Whether the server is down now.
     pub fn down(&self) -> Option<Down> {
-        self.lock().down
+        *self.down.borrow()
+    }
+
+    /// Resolves when the server is down: answers that go on for long end then.
+    pub async fn gone_down(&self) {
+        // An error means that no one is left to take it down.
+        if self.down.subscribe().wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     pub fn counters(&self) -> Counters {
@@ -312,13 +320,12 @@ impl Faults {
 /// Use it with `axum::middleware::from_fn_with_state(faults, fault::guard)`.
 pub async fn guard(State(faults): State<Faults>, request: Request, next: Next) -> Response {
     let received = request.body().size_hint().exact().unwrap_or_default();
-    let down = {
+    {
         let mut inner = faults.lock();
         inner.counters.requests += 1;
         inner.counters.bytes_received += received;
-        inner.down
-    };
-    let answer = match down {
+    }
+    let answer = match faults.down() {
         Some(Down::Refuse) => return cut(),
         Some(Down::Unavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         None => next.run(request).await,

@@ -1,0 +1,48 @@
+//! `daybridge trace ID`: the life of one appointment.
+
+use super::output::line;
+use super::{Failure, HostChoice, output};
+use crate::control::Story;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// CRM communication id, Exchange item id, iCalendar UID, or a key like crm:4711.
+    id: String,
+    #[command(flatten)]
+    host: HostChoice,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let story = arguments.host.client()?.trace(&arguments.id).await?;
+    if arguments.json {
+        return output::json(&story);
+    }
+    show(&story);
+    Ok(())
+}
+
+fn show(story: &Story) {
+    line(&format!("Appointment {}", story.key));
+    let places = [
+        ("CRM communication", &story.crm_id),
+        ("Exchange mailbox", &story.mailbox),
+        ("Exchange item", &story.exchange_id),
+        ("iCalendar UID", &story.uid),
+    ];
+    for (name, value) in places {
+        line(&format!("  {name:<18} {}", value.as_deref().unwrap_or("-")));
+    }
+    if let Some(entry) = &story.entry {
+        line(&format!("  {:<18} {}, begun {} times", "In the queue", entry.state.name(), entry.attempts));
+        if let Some(reason) = &entry.reason {
+            line(&format!("    {}\n    hint: {}", reason.message, reason.hint));
+        }
+    }
+    line("");
+    for step in &story.lines {
+        line(&format!("{}  {:<9} {}", output::time(step.at), step.step, step.text));
+    }
+}

@@ -1,0 +1,155 @@
+//! Requests to one Exchange server: sign-in, impersonation, limits on what is under way, and the meaning of failures.
+//!
+//! Promises: a request is sent once; every failure is a [`connector::Error`](crate::connector::Error) that names the act;
+//! "not found" comes from EWS only, never from a wrong address. Must not know: appointments.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use roxmltree::Node;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::config::EwsConfig;
+use super::soap::{self, Header, SoapError, Xml};
+use crate::connector::http::{HeaderMap, HeaderName, HttpClient, Request, Response, StatusCode, Streaming, Url};
+use crate::connector::{Error, Problem};
+use crate::model::Address;
+
+/// Names the mailbox by which a front end chooses the server that does the work.
+const ANCHOR: HeaderName = HeaderName::from_static("x-anchormailbox");
+const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
+
+/// One server, signed in with every request.
+#[derive(Debug)]
+pub struct Client {
+    http: HttpClient,
+    url: Url,
+    config: EwsConfig,
+    places: Arc<Semaphore>,
+    mailbox_places: Mutex<HashMap<Address, Arc<Semaphore>>>,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    /// For people: `read appointment AAMk...`.
+    pub what: &'a str,
+    pub mailbox: &'a Address,
+    /// Windows zone that rules the times of this request.
+    pub zone: Option<&'a str>,
+}
+
+impl<'a> Act<'a> {
+    pub fn new(what: &'a str, mailbox: &'a Address) -> Self {
+        Self { what, mailbox, zone: None }
+    }
+}
+
+impl Client {
+    /// # Errors
+    /// [`Problem::Refused`] for settings no server could work with, or from the HTTP client.
+    pub fn new(config: EwsConfig) -> Result<Self, Error> {
+        let act = format!("set up the connection to {}", config.name);
+        config.check().map_err(|error| Error::new(&act, Problem::Refused).caused_by(error))?;
+        let url =
+            config.url.parse().map_err(|_| Error::new(&act, Problem::Refused).caused_by("url is not an address"))?;
+        let http = HttpClient::new(config.http.clone()).map_err(|error| error.during(&act))?;
+        let places = Arc::new(Semaphore::new(config.requests_max.into()));
+        Ok(Self { http, url, config, places, mailbox_places: Mutex::default() })
+    }
+
+    pub fn config(&self) -> &EwsConfig {
+        &self.config
+    }
+
+    /// Sends one operation and reads its answer.
+    pub async fn call<T>(
+        &self,
+        act: Act<'_>,
+        write: impl FnOnce(&mut Xml) + Send,
+        read: impl FnOnce(Node<'_, '_>) -> Result<T, SoapError> + Send,
+    ) -> Result<T, Error> {
+        let request = self.request(act, write);
+        self.call_with(act, request, |_, node| read(node)).await
+    }
+
+    /// Sends a prepared request; `read` also sees the answer's headers.
+    pub async fn call_with<T>(
+        &self,
+        act: Act<'_>,
+        request: Request,
+        read: impl FnOnce(&HeaderMap, Node<'_, '_>) -> Result<T, SoapError> + Send,
+    ) -> Result<T, Error> {
+        let response = {
+            let _places = self.places(act.mailbox).await;
+            self.http.send(request).await.map_err(|error| error.during(self.name_act(act.what)))?
+        };
+        let text = self.text(act, &response)?;
+        soap::answer(text, |node| read(&response.headers, node)).map_err(|error| self.failed(act.what, error))
+    }
+
+    /// Opens an answer that comes in pieces. It takes no place among the requests: servers count such connections apart.
+    pub async fn stream(&self, act: Act<'_>, request: Request, idle: Duration) -> Result<Streaming, Error> {
+        let streaming = self.http.stream(request, idle).await.map_err(|error| error.during(self.name_act(act.what)))?;
+        if streaming.status == StatusCode::OK {
+            return Ok(streaming);
+        }
+        let response = streaming.read_to_end().await.map_err(|error| error.during(self.name_act(act.what)))?;
+        match self.text(act, &response) {
+            Err(error) => Err(error),
+            Ok(_) => Err(self.failed(act.what, SoapError::Missing("event stream"))),
+        }
+    }
+
+    /// A request that acts in the mailbox.
+    pub fn request(&self, act: Act<'_>, write: impl FnOnce(&mut Xml)) -> Request {
+        let impersonate = self.config.impersonate.then_some(act.mailbox.as_str());
+        let header = Header { version: &self.config.version, impersonate, zone: act.zone };
+        Request::post(self.url.clone())
+            .basic(&self.config.login, &self.config.password)
+            .header(ANCHOR, act.mailbox.as_str())
+            .accept("text/xml")
+            .body(CONTENT_TYPE, soap::envelope(header, write))
+    }
+
+    /// The error for an act that the server answered with something else than a result.
+    pub fn failed(&self, what: &str, error: impl Into<SoapError>) -> Error {
+        let error = error.into();
+        Error::new(self.name_act(what), error.problem()).caused_by(error)
+    }
+
+    pub fn name_act(&self, what: &str) -> String {
+        format!("{what} in {}", self.config.name)
+    }
+
+    async fn places(&self, mailbox: &Address) -> (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>) {
+        let own = {
+            let mut all = self.mailbox_places.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(self.config.mailbox_requests_max.into()));
+            all.entry(mailbox.clone()).or_insert_with(new).clone()
+        };
+        // The mailbox's place first: who waits for a busy mailbox must not hold a place the others could use.
+        let own = own.acquire_owned().await.ok();
+        (own, self.places.clone().acquire_owned().await.ok())
+    }
+
+    /// The text of an answer worth reading: a result, or the fault that explains a failure.
+    fn text<'a>(&self, act: Act<'_>, response: &'a Response) -> Result<&'a str, Error> {
+        let text = std::str::from_utf8(&response.body);
+        let Some(problem) = response.problem() else {
+            return text.map_err(|_| self.failed(act.what, SoapError::Missing("text in UTF-8")));
+        };
+        let explained = text.ok().and_then(|text| soap::answer(text, |_| Ok(())).err());
+        if let Some(refused @ SoapError::Refused(_)) = explained {
+            return Err(self.failed(act.what, refused));
+        }
+        // These two would mean something about an item; from a web server they mean that EWS is not at this address.
+        let problem = match problem {
+            Problem::NotFound | Problem::Stale => Problem::Malformed,
+            other => other,
+        };
+        let cause = format!("the server answered HTTP {}", response.status);
+        Err(Error::new(self.name_act(act.what), problem).caused_by(cause))
+    }
+}

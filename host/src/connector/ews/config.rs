@@ -1,0 +1,270 @@
+//! What an operator writes about an Exchange server that is spoken to by EWS.
+//!
+//! Promises: unknown keys are refused, secrets do not print, every number is inside the server's own limits after
+//! [`EwsConfig::check`]. Must not know: how a request looks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Deserializer};
+
+use crate::connector::http::{HttpConfig, Secret, Url};
+
+/// Exchange returns at most this many changes per SyncFolderItems (schema: 1 to 512).
+pub const PAGE_MAX: u16 = 512;
+/// Beyond this a single GetItem answer of full bodies grows past what is worth repeating after a failure.
+pub const BATCH_MAX: u16 = 100;
+/// The property set of the stamp: a random GUID of this product, fixed for ever, since it finds items of earlier years.
+pub const STAMP_SET: &str = "6d1f5f2a-84c7-4c3b-9a57-2b0f6ce1d9e4";
+/// The name of the stamp within its property set.
+pub const STAMP_NAME: &str = "DaybridgeKey";
+
+/// One Exchange server. In a settings file: a table with these keys; the times in `http` are whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EwsConfig {
+    /// The server as people call it.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// `https://mail.example.test/EWS/Exchange.asmx`
+    pub url: String,
+    /// `DOMAIN\account` or a user principal name.
+    pub login: String,
+    pub password: Secret,
+    /// Act in each mailbox by the ApplicationImpersonation right. Without it only mailboxes that the account owns or was
+    /// given as a delegate can be used.
+    #[serde(default = "default_true")]
+    pub impersonate: bool,
+    /// Request version. `Exchange2013_SP1` is understood by Exchange 2013 SP1 to Subscription Edition.
+    #[serde(default = "default_version")]
+    pub version: String,
+    /// Items per GetItem.
+    #[serde(default = "default_batch")]
+    pub batch: u16,
+    /// Changes per SyncFolderItems.
+    #[serde(default = "default_page")]
+    pub page: u16,
+    /// IANA zone in which all-day appointments are written: those who look from another zone see them shifted, so set the
+    /// zone most mailboxes live in.
+    #[serde(default = "default_zone", deserialize_with = "zone")]
+    pub all_day_zone: Tz,
+    #[serde(default)]
+    pub notifications: Notifications,
+    /// Seconds between two questions per mailbox where the server does not stream.
+    #[serde(default = "default_pull", deserialize_with = "seconds")]
+    pub pull_interval: Duration,
+    /// Requests under way at once on this server.
+    #[serde(default = "default_requests")]
+    pub requests_max: u16,
+    /// Requests under way at once in one mailbox.
+    #[serde(default = "default_mailbox_requests")]
+    pub mailbox_requests_max: u16,
+    /// Where the key of the appointment an item was created from is kept.
+    #[serde(default = "default_stamp")]
+    pub stamp: NamedProperty,
+    /// Exchange named properties carried as custom fields, by the field's name.
+    #[serde(default)]
+    pub fields: BTreeMap<String, NamedProperty>,
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+/// How the server tells that something changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Notifications {
+    /// One connection held open for all mailboxes; falls back to pull where the server does not stream.
+    #[default]
+    Streaming,
+    /// A small question per mailbox and interval.
+    Pull,
+    Off,
+}
+
+/// A named property of MAPI: a property set with a name or a number, and a type.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedProperty {
+    /// A GUID without braces, or the name of a distinguished set such as `PublicStrings`.
+    pub set: String,
+    pub name: Option<String>,
+    pub id: Option<u32>,
+    #[serde(rename = "type", default)]
+    pub kind: PropertyKind,
+}
+
+/// Types of named properties that a custom field can hold (schema: MapiPropertyTypeType).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PropertyKind {
+    #[default]
+    String,
+    Integer,
+    Boolean,
+}
+
+/// Sets that have a name of their own in the schema (DistinguishedPropertySetType).
+const DISTINGUISHED_SETS: [&str; 10] = [
+    "Meeting",
+    "Appointment",
+    "Common",
+    "PublicStrings",
+    "Address",
+    "InternetHeaders",
+    "CalendarAssistant",
+    "UnifiedMessaging",
+    "Task",
+    "Sharing",
+];
+
+impl NamedProperty {
+    /// The attributes of its `ExtendedFieldURI`.
+    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+        let set = if self.is_distinguished() { "DistinguishedPropertySetId" } else { "PropertySetId" };
+        let mut attributes = vec![(set, self.set.clone())];
+        if let Some(name) = &self.name {
+            attributes.push(("PropertyName", name.clone()));
+        }
+        if let Some(id) = self.id {
+            attributes.push(("PropertyId", id.to_string()));
+        }
+        attributes.push(("PropertyType", self.kind.name().to_owned()));
+        attributes
+    }
+
+    fn is_distinguished(&self) -> bool {
+        DISTINGUISHED_SETS.contains(&self.set.as_str())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !self.is_distinguished() && self.set.parse::<uuid::Uuid>().is_err() {
+            return Err(format!("property set {} is neither a GUID nor a distinguished set", self.set));
+        }
+        if self.name.is_some() == self.id.is_some() {
+            return Err(format!("a property of set {} needs either a name or an id", self.set));
+        }
+        Ok(())
+    }
+}
+
+impl PropertyKind {
+    /// The schema's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            PropertyKind::String => "String",
+            PropertyKind::Integer => "Integer",
+            PropertyKind::Boolean => "Boolean",
+        }
+    }
+}
+
+impl EwsConfig {
+    /// Settings for a server with everything else at its default.
+    pub fn new(url: impl Into<String>, login: impl Into<String>, password: Secret) -> Self {
+        Self {
+            name: default_name(),
+            url: url.into(),
+            login: login.into(),
+            password,
+            impersonate: true,
+            version: default_version(),
+            batch: default_batch(),
+            page: default_page(),
+            all_day_zone: default_zone(),
+            notifications: Notifications::default(),
+            pull_interval: default_pull(),
+            requests_max: default_requests(),
+            mailbox_requests_max: default_mailbox_requests(),
+            stamp: default_stamp(),
+            fields: BTreeMap::new(),
+            http: HttpConfig::default(),
+        }
+    }
+
+    /// Looks for values no server could work with.
+    ///
+    /// # Errors
+    /// A sentence that names the key and what it may hold.
+    pub fn check(&self) -> Result<(), String> {
+        let url = self.url.parse::<Url>().map_err(|error| format!("url is not an address ({error})"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err("url must begin with https:// and name a host".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("url must not hold a login; use login and password".to_owned());
+        }
+        if self.login.is_empty() {
+            return Err("login is empty".to_owned());
+        }
+        within("page", self.page, PAGE_MAX)?;
+        within("batch", self.batch, BATCH_MAX)?;
+        within("requests_max", self.requests_max, 100)?;
+        within("mailbox_requests_max", self.mailbox_requests_max, 27)?;
+        if self.stamp.kind != PropertyKind::String {
+            return Err("stamp must be of type String".to_owned());
+        }
+        self.stamp.check().map_err(|error| format!("stamp: {error}"))?;
+        for (name, property) in &self.fields {
+            property.check().map_err(|error| format!("fields.{name}: {error}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn within(key: &str, value: u16, max: u16) -> Result<(), String> {
+    if (1..=max).contains(&value) { Ok(()) } else { Err(format!("{key} must be from 1 to {max}, not {value}")) }
+}
+
+fn default_name() -> String {
+    "Exchange".to_owned()
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_version() -> String {
+    "Exchange2013_SP1".to_owned()
+}
+
+/// Microsoft's advice for GetItem after a sync is batches of about ten.
+fn default_batch() -> u16 {
+    10
+}
+
+fn default_page() -> u16 {
+    256
+}
+
+fn default_zone() -> Tz {
+    Tz::UTC
+}
+
+fn default_pull() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// Exchange 2010 allowed an account ten at once, later ones 27; ten leaves room for the mailbox owner's own clients.
+fn default_requests() -> u16 {
+    10
+}
+
+fn default_mailbox_requests() -> u16 {
+    3
+}
+
+fn default_stamp() -> NamedProperty {
+    NamedProperty { set: STAMP_SET.to_owned(), name: Some(STAMP_NAME.to_owned()), id: None, kind: PropertyKind::String }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
+    match u64::deserialize(source)? {
+        0 => Err(serde::de::Error::custom("an interval must be at least 1 second")),
+        count => Ok(Duration::from_secs(count)),
+    }
+}
+
+fn zone<'de, D: Deserializer<'de>>(source: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(source)?;
+    name.parse().map_err(|_| serde::de::Error::custom(format!("{name} is not an IANA zone name")))
+}

@@ -1,0 +1,117 @@
+//! How the story is told: sentences for people, one JSON object per step for programs.
+//!
+//! Promises: every step is told once, with what was seen and how long it took. Must not know: what the steps do.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{DemoError, Stage};
+use crate::error::Chain;
+
+/// What was seen in a step.
+pub(super) struct Seen {
+    /// One sentence.
+    pub detail: String,
+    /// How long the other side took to show it, and what is good for this step.
+    pub took: Option<(Duration, Duration)>,
+}
+
+impl Seen {
+    pub fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), took: None }
+    }
+
+    pub fn timed(detail: impl Into<String>, took: Duration, good: Duration) -> Self {
+        Self { detail: detail.into(), took: Some((took, good)) }
+    }
+}
+
+pub(super) struct Teller {
+    json: bool,
+    colour: bool,
+}
+
+impl Teller {
+    pub fn new(json: bool) -> Self {
+        Self { json, colour: !json && std::io::stdout().is_terminal() }
+    }
+
+    pub fn opening(&self) {
+        if !self.json {
+            line("Daybridge demo: a CRM, an Exchange server and a host on this machine. Nothing leaves it.\n");
+        }
+    }
+
+    /// Where to look while the story runs.
+    pub fn places(&self, stage: &Stage) {
+        if self.json {
+            return;
+        }
+        line(&format!("  CRM       {}", stage.crm.url()));
+        line(&format!("  Exchange  {}", stage.exchange.url()));
+        line(&format!("  Host      {} (files in {})\n", stage.host.control(), stage.folder.path().display()));
+    }
+
+    /// A step that was seen on the other side.
+    pub fn seen(&self, step: &str, title: &str, seen: &Seen) {
+        let took = seen.took.map(|(took, good)| format!(" ({} s, good is under {} s)", seconds(took), good.as_secs()));
+        let detail = format!("{}{}", seen.detail, took.unwrap_or_default());
+        if self.json {
+            let mut object = json!({ "step": step, "ok": true, "detail": detail });
+            if let (Some((took, good)), Some(fields)) = (seen.took, object.as_object_mut()) {
+                fields.insert("elapsed_ms".into(), (took.as_millis() as u64).into());
+                fields.insert("good_ms".into(), (good.as_millis() as u64).into());
+            }
+            return line(&object.to_string());
+        }
+        let mark = if self.colour { "\u{1b}[32m✓\u{1b}[0m" } else { "✓" };
+        line(&format!("{mark} {title}\n    {detail}"));
+    }
+
+    /// A step that was not.
+    pub fn failed(&self, step: &str, error: &DemoError) {
+        let detail = Chain(error).to_string();
+        if self.json {
+            return line(&json!({ "step": step, "ok": false, "detail": detail }).to_string());
+        }
+        let mark = if self.colour { "\u{1b}[31m✗\u{1b}[0m" } else { "✗" };
+        line(&format!("{mark} {step}\n    {detail}"));
+    }
+
+    /// The end of the story, when the demo stays up.
+    pub fn ready(&self, stage: &Stage) {
+        if self.json {
+            return line(&stage.summary().to_string());
+        }
+        let config = stage.host.config().display();
+        line(&format!(
+            "\nAll of it is still running. Look at the calendars, and change something:
+  CRM       {crm}
+  Exchange  {exchange}
+
+In another terminal:
+  daybridge status --config {config}
+  daybridge queue list --config {config}
+  daybridge rules list --config {config}
+  daybridge trace --config {config} ID      (ID: the number of an appointment in the CRM)
+  daybridge sync --dry-run --config {config}
+
+Ctrl-C ends the demo.",
+            crm = stage.crm.url(),
+            exchange = stage.exchange.url(),
+        ));
+    }
+}
+
+/// Prints a line and hands it on at once: a program may be waiting for it.
+fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A reader that left is nobody to tell.
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64())
+}

@@ -1,0 +1,75 @@
+//! Declares how many mails a write will make Exchange send, before it is made.
+//!
+//! None on first sync, for the past, where a rule forbids it, and for fields people do not meet by.
+//! Promises: pure; the number is exact for a server that mails each attendee once. Must not know: how a server is told.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Address, Appointment, Attendee, Field, Mail, MailBudget, Patch, Value};
+
+/// Whom to mail, and how many mails that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailPlan {
+    pub mail: Mail,
+    pub budget: MailBudget,
+}
+
+impl MailPlan {
+    pub const SILENT: MailPlan = MailPlan { mail: Mail::Silent, budget: MailBudget::NONE };
+}
+
+/// Fields people meet by: a change of these is told to attendees (guide, chapter 8: time, people, text).
+const MEETING_FIELDS: [Field; 4] = [Field::Time, Field::Location, Field::Subject, Field::Body];
+
+/// Invitations a new meeting sends.
+pub fn mail_for_create(draft: &Appointment, allowed: bool) -> MailPlan {
+    let invitations = count(&invited(draft));
+    if !allowed || invitations == 0 {
+        return MailPlan::SILENT;
+    }
+    MailPlan { mail: Mail::All, budget: MailBudget { invitations, ..MailBudget::NONE } }
+}
+
+/// Mails a change of an organizer's meeting sends.
+pub fn mail_for_update(before: &Appointment, patch: &Patch, allowed: bool) -> MailPlan {
+    let was = invited(before);
+    let now = match patch.set.get(&Field::Attendees) {
+        Some(Value::Attendees(list)) => addresses(list, before),
+        Some(_) => BTreeSet::new(),
+        None => was.clone(),
+    };
+    let added = count(&now.difference(&was).cloned().collect());
+    let removed = count(&was.difference(&now).cloned().collect());
+    let met_by = MEETING_FIELDS.iter().any(|field| patch.set.contains_key(field));
+    let staying = if met_by { count(&now.intersection(&was).cloned().collect()) } else { 0 };
+    let budget = MailBudget { invitations: added, updates: staying, cancellations: removed };
+    if !allowed || budget.total() == 0 {
+        return MailPlan::SILENT;
+    }
+    MailPlan { mail: if met_by { Mail::All } else { Mail::Changed }, budget }
+}
+
+/// Cancellations a removed meeting sends.
+pub fn mail_for_delete(shown: &Appointment, allowed: bool) -> MailPlan {
+    let cancellations = count(&invited(shown));
+    if !allowed || cancellations == 0 {
+        return MailPlan::SILENT;
+    }
+    MailPlan { mail: Mail::All, budget: MailBudget { cancellations, ..MailBudget::NONE } }
+}
+
+fn invited(appointment: &Appointment) -> BTreeSet<Address> {
+    addresses(&appointment.attendees, appointment)
+}
+
+fn addresses(list: &[Attendee], appointment: &Appointment) -> BTreeSet<Address> {
+    list.iter()
+        .map(|attendee| attendee.person.address.clone())
+        .filter(|address| !address.is_empty())
+        .filter(|address| appointment.organizer.as_ref().is_none_or(|organizer| organizer.address != *address))
+        .collect()
+}
+
+fn count(set: &BTreeSet<Address>) -> u32 {
+    u32::try_from(set.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,8 @@
+//! The rule contract as the host sees it: the only `bindgen!` of the program.
+#![allow(missing_docs, clippy::all, reason = "generated code")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "rule",
+    additional_derives: [PartialEq],
+});

@@ -1,0 +1,277 @@
+//! One call of one rule: a fresh instance with its limits set before it exists, and a typed fault for every way to fail.
+//!
+//! Promises: nothing outlives the call; a limit that stopped a call is named as such; a panic's text and place are kept.
+//! Must not know: the chain, files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+
+use super::bindings::daybridge::rules::types as wit;
+use super::bindings::daybridge::rules::{log, lookup, settings, types};
+use super::bindings::{Rule, RulePre};
+use super::convert;
+use super::engine::STACK;
+use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
+use super::lookup::{Kind, LookupSource};
+use crate::model::Address;
+use crate::rules::{Fault, FaultKind};
+
+/// Bytes a call may move out of a rule, answers and arguments of imports together, in terms of the host's own types, which
+/// are larger than the texts in them. The true limits are the ones on answer and log; this one bounds the host's memory.
+const TRANSFER: u64 = 4;
+
+/// What the instance can see of the host during one call.
+pub struct State {
+    meter: Meter,
+    lines: Lines,
+    panic: Option<(String, String)>,
+    settings: Arc<BTreeMap<String, wit::Value>>,
+    granted: Arc<[Kind]>,
+    lookups: Arc<dyn LookupSource>,
+    appointment: String,
+}
+
+/// A rule ready to be called: compiled, linked, with all it may use.
+pub struct Callable {
+    pub pre: RulePre<State>,
+    pub rule: String,
+    pub version: String,
+    pub digest: String,
+    pub step: u32,
+    pub limits: Limits,
+    pub settings: Arc<BTreeMap<String, wit::Value>>,
+    pub granted: Arc<[Kind]>,
+    pub lookups: Arc<dyn LookupSource>,
+}
+
+/// What a call left behind besides its answer.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub elapsed: Duration,
+    pub memory_peak: u64,
+    pub lines: Vec<Line>,
+}
+
+/// The imports a rule may have.
+pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    Rule::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+impl Callable {
+    /// Calls one function in a fresh instance. `answer` looks at the answer before the instance is taken down and says in one line what
+    /// is wrong with it, if something is.
+    pub fn call<A, T>(
+        &self,
+        function: &'static str,
+        appointment: &str,
+        enter: impl FnOnce(&Rule, &mut Store<State>) -> wasmtime::Result<A>,
+        answer: impl FnOnce(A) -> Result<T, Bad>,
+    ) -> (Result<T, Box<Fault>>, Record) {
+        let started = Instant::now();
+        let mut store = self.store(appointment, started);
+        let result = self.pre.instantiate(&mut store).map_err(|error| (Phase::Start, error));
+        let result = result.and_then(|rule| enter(&rule, &mut store).map_err(|error| (Phase::Call, error)));
+        let elapsed = started.elapsed();
+        let state = store.into_data();
+        let kind_and_trace = match result {
+            Ok(value) => answer(value).map_err(|bad| (bad.kind(&self.limits), Vec::new())),
+            Err((phase, error)) => Err((self.kind(&state, phase, &error), backtrace(&error))),
+        };
+        let record = Record { elapsed, memory_peak: state.meter.memory_peak(), lines: state.lines.finish() };
+        let result = kind_and_trace.map_err(|(kind, backtrace)| {
+            Box::new(Fault {
+                rule: self.rule.clone(),
+                version: self.version.clone(),
+                digest: self.digest.clone(),
+                step: self.step,
+                function: function.to_owned(),
+                kind,
+                appointment: appointment.to_owned(),
+                elapsed,
+                memory_peak: record.memory_peak,
+                backtrace,
+            })
+        });
+        (result, record)
+    }
+
+    /// A store with every limit in force before anything of the rule exists.
+    fn store(&self, appointment: &str, started: Instant) -> Store<State> {
+        let state = State {
+            meter: Meter::new(&self.limits),
+            lines: Lines::new(&self.limits),
+            panic: None,
+            settings: Arc::clone(&self.settings),
+            granted: Arc::clone(&self.granted),
+            lookups: Arc::clone(&self.lookups),
+            appointment: appointment.to_owned(),
+        };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(usize::try_from(self.limits.answer.saturating_mul(TRANSFER)).unwrap_or(usize::MAX));
+        // The clock is read, not counted in ticks: ticks come late on a busy machine.
+        let deadline = self.limits.deadline;
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |mut store| {
+            if started.elapsed() < deadline {
+                return Ok(UpdateDeadline::Continue(1));
+            }
+            Err(store.data_mut().meter.stop(Cause::Deadline))
+        });
+        store
+    }
+
+    /// What a failed call died of: first what was recorded, then what the engine says by type.
+    fn kind(&self, state: &State, phase: Phase, error: &wasmtime::Error) -> FaultKind {
+        match &state.meter.cause {
+            Some(Cause::Deadline) => return FaultKind::Deadline { limit: self.limits.deadline },
+            Some(Cause::Memory { asked }) => {
+                return FaultKind::Memory { asked: *asked, limit: self.limits.memory };
+            }
+            Some(Cause::Table { asked }) => {
+                return FaultKind::Table { asked: *asked, limit: self.limits.table_elements };
+            }
+            None => {}
+        }
+        if let Some((message, place)) = &state.panic {
+            return FaultKind::Panic { message: message.clone(), place: place.clone() };
+        }
+        let trap = error.downcast_ref::<Trap>();
+        if trap == Some(&Trap::StackOverflow) || (trap == Some(&Trap::MemoryOutOfBounds) && recursed(error)) {
+            return FaultKind::Stack { limit: STACK };
+        }
+        match (trap, phase) {
+            (Some(trap), Phase::Call) => FaultKind::Trap(trap.to_string()),
+            (Some(trap), Phase::Start) => FaultKind::Start(trap.to_string()),
+            // The engine's own type for this is private; a test holds it to these words.
+            (None, _) if format!("{error:#}").contains(TRANSFER_SPENT) => {
+                FaultKind::Output { limit: self.limits.answer }
+            }
+            (None, Phase::Call) => FaultKind::Answer(clean(&error.root_cause().to_string())),
+            (None, Phase::Start) => FaultKind::Start(clean(&error.root_cause().to_string())),
+        }
+    }
+}
+
+/// How the engine words that more was moved out of a rule than [`TRANSFER`] allows.
+const TRANSFER_SPENT: &str = "fuel allocated for hostcalls has been exhausted";
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Start,
+    Call,
+}
+
+/// What is wrong with an answer that came.
+pub enum Bad {
+    TooLarge,
+    Value(String),
+}
+
+impl Bad {
+    fn kind(self, limits: &Limits) -> FaultKind {
+        match self {
+            Bad::TooLarge => FaultKind::Output { limit: limits.answer },
+            Bad::Value(what) => FaultKind::Answer(what),
+        }
+    }
+}
+
+/// Whether the guest's stack is deep and mostly one function. A Rust guest keeps its larger values on a stack of its own in
+/// memory; when that is used up the engine sees a bad address, not a stack overflow.
+fn recursed(error: &wasmtime::Error) -> bool {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return false };
+    let mut times: BTreeMap<u32, usize> = BTreeMap::new();
+    trace.frames().iter().for_each(|frame| *times.entry(frame.func_index()).or_default() += 1);
+    times.values().any(|&times| times >= RECURSION_FRAMES)
+}
+
+/// So many frames of one function among the innermost 64 are recursion.
+const RECURSION_FRAMES: usize = 20;
+
+/// Frames kept in a fault.
+const BACKTRACE_MAX: usize = 20;
+
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => clean(&demangled(name)),
+        None => format!("function {}", frame.func_index()),
+    };
+    trace.frames().iter().take(BACKTRACE_MAX).map(name).collect()
+}
+
+/// Rust's older symbol names carry a hash at the end and escapes within; what people need is the path.
+fn demangled(name: &str) -> String {
+    let Some(mangled) = name.strip_prefix("_ZN").and_then(|rest| rest.strip_suffix('E')) else {
+        return name.to_owned();
+    };
+    let (mut rest, mut parts) = (mangled, Vec::new());
+    while let Some(end) = rest.find(|letter: char| !letter.is_ascii_digit()) {
+        let (Some(digits), Some(after)) = (rest.get(..end), rest.get(end..)) else { break };
+        let Some(part) = digits.parse().ok().and_then(|length: usize| after.get(..length)) else { break };
+        parts.push(part);
+        rest = after.get(part.len()..).unwrap_or_default();
+    }
+    if parts.last().is_some_and(|last| last.len() == 17 && last.starts_with('h')) {
+        parts.pop();
+    }
+    if parts.is_empty() { name.to_owned() } else { parts.join("::") }
+}
+
+impl types::Host for State {}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Debug => "debug",
+            log::Level::Info => "info",
+            log::Level::Warn => "warn",
+            log::Level::Error => "error",
+        };
+        self.lines.push(level, &message);
+    }
+
+    fn panicked(&mut self, message: String, place: String) {
+        self.panic.get_or_insert((clean(&message), clean(&place)));
+    }
+}
+
+impl settings::Host for State {
+    fn get(&mut self, name: String) -> wit::Value {
+        self.settings.get(&name).cloned().unwrap_or(wit::Value::Empty)
+    }
+}
+
+impl State {
+    fn granted(&self, kind: Kind) -> Result<&dyn LookupSource, lookup::LookupError> {
+        if self.granted.contains(&kind) { Ok(&*self.lookups) } else { Err(lookup::LookupError::NotGranted) }
+    }
+}
+
+impl lookup::Host for State {
+    fn user_by_id(&mut self, id: String) -> Result<Option<wit::User>, lookup::LookupError> {
+        let found = self.granted(Kind::Users)?.user_by_id(&id).map_err(|_| lookup::LookupError::Unavailable)?;
+        Ok(found.as_ref().map(convert::user))
+    }
+
+    fn user_by_address(&mut self, address: String) -> Result<Option<wit::User>, lookup::LookupError> {
+        let found = self.granted(Kind::Users)?.user_by_address(&Address::new(&address));
+        Ok(found.map_err(|_| lookup::LookupError::Unavailable)?.as_ref().map(convert::user))
+    }
+
+    fn caption(&mut self, family: String, code: String) -> Result<Option<String>, lookup::LookupError> {
+        self.granted(Kind::Captions)?.caption(&family, &code).map_err(|_| lookup::LookupError::Unavailable)
+    }
+
+    fn key_value(&mut self, name: String) -> Result<Option<String>, lookup::LookupError> {
+        let found = self.granted(Kind::KeyValues)?.key_value(&self.appointment, &name);
+        found.map_err(|_| lookup::LookupError::Unavailable)
+    }
+}

@@ -1,0 +1,59 @@
+//! The servers at hand and who is on them.
+//!
+//! Promises: one place that answers "which connector for this container". Must not know: protocols.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::connector::Connector;
+use crate::model::{Address, Container};
+use crate::people::People;
+
+/// One CRM, some Exchange servers, and the people as last read.
+pub struct Servers {
+    crm: Arc<dyn Connector>,
+    exchange: BTreeMap<String, Arc<dyn Connector>>,
+    people: ArcSwap<People>,
+}
+
+impl Servers {
+    pub fn new(crm: Arc<dyn Connector>, exchange: Vec<Arc<dyn Connector>>) -> Self {
+        let exchange = exchange.into_iter().map(|server| (server.name().to_owned(), server)).collect();
+        Self { crm, exchange, people: ArcSwap::from_pointee(People::default()) }
+    }
+
+    pub fn crm(&self) -> &Arc<dyn Connector> {
+        &self.crm
+    }
+
+    pub fn exchange(&self) -> impl Iterator<Item = &Arc<dyn Connector>> {
+        self.exchange.values()
+    }
+
+    /// The connector for a container; nothing for a mailbox that takes no part (any more).
+    pub fn of(&self, container: &Container) -> Option<Arc<dyn Connector>> {
+        match container {
+            Container::Crm => Some(self.crm.clone()),
+            Container::Mailbox(address) => {
+                let people = self.people.load();
+                let mailbox = people.mailbox(address)?;
+                self.exchange.get(&mailbox.server).cloned()
+            }
+        }
+    }
+
+    /// The synchronized calendar of this address, if it has one.
+    pub fn calendar(&self, address: &Address) -> Option<Container> {
+        self.people.load().mailbox(address).map(|mailbox| Container::Mailbox(mailbox.address.clone()))
+    }
+
+    pub fn people(&self) -> Arc<People> {
+        self.people.load_full()
+    }
+
+    pub fn set_people(&self, people: People) {
+        self.people.store(Arc::new(people));
+    }
+}

@@ -1,0 +1,142 @@
+//! The directory and other questions that concern no item: ResolveNames, ConvertId, GetServerTimeZones,
+//! GetUserConfiguration.
+//!
+//! Must not know: HTTP, calendars.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use localzone::iana_to_win_zone;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Role;
+use super::call::Call;
+use super::ids;
+use super::store::Account;
+use super::xml::{Element, EwsError, Messages, Read, Xml, boolean, schema_violation};
+use super::zones::Zone;
+
+/// Candidates of one answer [resolvenames-operation].
+const CANDIDATES_MAX: usize = 100;
+
+pub fn resolve_names(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+    let full = boolean(request.need_attribute("ReturnFullContactData")?)?;
+    let entry = request.need("UnresolvedEntry")?.content().trim().to_lowercase();
+    let wanted = entry.strip_prefix("smtp:").unwrap_or(&entry);
+    let fits = |account: &&Account| {
+        let words = account.name.to_lowercase();
+        account.role == Role::User
+            && (account.answers_to(wanted)
+                || words.starts_with(wanted)
+                || words.split_whitespace().any(|word| word.starts_with(wanted))
+                || account.address.to_lowercase().starts_with(wanted))
+    };
+    let accounts = &call.world.accounts;
+    let found: Vec<&Account> = accounts.iter().filter(fits).filter(|_| !wanted.is_empty()).collect();
+    let shown = || found.iter().take(CANDIDATES_MAX).copied();
+    let mut messages = Messages::new("ResolveNames");
+    match found.len() {
+        0 => messages
+            .add(Err::<(), _>(EwsError::new("ErrorNameResolutionNoResults", "No results were found.")), |_, ()| {}),
+        1 => messages.add(Ok(()), |xml, ()| resolutions(shown(), found.len(), full, xml)),
+        _ => {
+            let text = "Multiple results were found.";
+            let warning = EwsError::new("ErrorNameResolutionMultipleResults", text);
+            messages.warn(&warning, |xml| resolutions(shown(), found.len(), full, xml));
+        }
+    }
+    messages.write("ResolveNames", xml);
+    Ok(())
+}
+
+pub fn convert_id(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+    let format = request.need_attribute("DestinationFormat")?;
+    let owner = call.mailbox.and_then(|mailbox| call.world.accounts.get(mailbox));
+    let owner = owner.map(|account| account.address.clone()).unwrap_or_default();
+    let mut messages = Messages::new("ConvertId");
+    for source in request.need("SourceIds")?.kids() {
+        let id = source.need_attribute("Id")?;
+        let outcome = ids::parse(id).map(|_| match format {
+            "HexEntryId" => STANDARD.decode(id).unwrap_or_default().iter().map(|byte| format!("{byte:02X}")).collect(),
+            "OwaId" => utf8_percent_encode(id, NON_ALPHANUMERIC).to_string(),
+            _ => id.to_owned(),
+        });
+        messages.add(outcome, |xml, id| {
+            let attributes = [
+                ("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"),
+                ("xsi:type", "t:AlternateIdType"),
+                ("Format", format),
+                ("Id", id.as_str()),
+                ("Mailbox", owner.as_str()),
+            ];
+            xml.empty("m:AlternateId", &attributes);
+        });
+    }
+    messages.write("ConvertId", xml);
+    Ok(())
+}
+
+/// The short form: names without their rules.
+pub fn get_server_time_zones(request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+    let wanted: Option<Vec<String>> =
+        request.kid("Ids").map(|ids| ids.kids().map(|id| id.content().trim().to_owned()).collect());
+    let mut known: Vec<&str> =
+        chrono_tz::TZ_VARIANTS.iter().filter_map(|tz| iana_to_win_zone(tz.name())).map(|(name, _)| name).collect();
+    known.sort_unstable();
+    known.dedup();
+    let shown: Vec<&str> = match &wanted {
+        Some(wanted) => wanted.iter().map(String::as_str).filter(|id| Zone::named(id).is_ok()).collect(),
+        None => known,
+    };
+    let mut messages = Messages::new("GetServerTimeZones");
+    messages.add(Ok(()), |xml, ()| {
+        xml.open("m:TimeZoneDefinitions", |xml| {
+            shown.iter().for_each(|id| xml.empty("t:TimeZoneDefinition", &[("Id", id), ("Name", id)]));
+        });
+    });
+    messages.write("GetServerTimeZones", xml);
+    Ok(())
+}
+
+/// No user ever configured anything here.
+pub fn get_user_configuration(request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+    request.need("UserConfigurationName").map_err(|_| schema_violation("UserConfigurationName is missing"))?;
+    let mut messages = Messages::new("GetUserConfiguration");
+    let error = EwsError::new("ErrorItemNotFound", "The user configuration was not found.");
+    messages.add(Err::<(), _>(error), |_, ()| {});
+    messages.write("GetUserConfiguration", xml);
+    Ok(())
+}
+
+fn resolutions<'a>(found: impl Iterator<Item = &'a Account>, total: usize, full: bool, xml: &mut Xml) {
+    let shown = total.to_string();
+    let is_last = if total <= CANDIDATES_MAX { "true" } else { "false" };
+    let attributes = [("TotalItemsInView", shown.as_str()), ("IncludesLastItemInRange", is_last)];
+    xml.element("m:ResolutionSet", &attributes, |xml| {
+        for account in found {
+            xml.open("t:Resolution", |xml| {
+                account.person().write(xml);
+                if full {
+                    write_contact(account, xml);
+                }
+            });
+        }
+    });
+}
+
+fn write_contact(account: &Account, xml: &mut Xml) {
+    let (given, surname) = account.name.split_once(' ').unwrap_or((&account.name, ""));
+    xml.open("t:Contact", |xml| {
+        xml.text("t:DisplayName", &account.name);
+        xml.text("t:GivenName", given);
+        xml.open("t:EmailAddresses", |xml| {
+            let primary = std::iter::once(("SMTP", &account.address));
+            let others = account.aliases.iter().map(|alias| ("smtp", alias));
+            for (place, (kind, address)) in primary.chain(others).enumerate().take(3) {
+                let key = format!("EmailAddress{}", place + 1);
+                xml.text_with("t:Entry", &[("Key", &key)], format_args!("{kind}:{address}"));
+            }
+        });
+        xml.text("t:ContactSource", "ActiveDirectory");
+        xml.text("t:Surname", surname);
+    });
+}

@@ -1,0 +1,166 @@
+//! GetFolder and FindFolder.
+//!
+//! Promises: elements come in the order of the schema. Must not know: items, but their number.
+
+use super::call::Call;
+use super::ids::FOLDER_CHANGE_KEY;
+use super::item::{Kind, Value, write_rights};
+use super::store::{Folder, World};
+use super::xml::{Element, EwsError, Messages, Read, Xml, integer, schema_violation};
+
+/// Folders of one page; a mailbox here has about a dozen.
+const PAGE_MAX: usize = 1_000;
+
+/// Which fields of a folder are shown.
+struct FolderShape {
+    base: String,
+    named: Vec<String>,
+}
+
+impl FolderShape {
+    fn read(node: Element<'_>) -> Result<Self, EwsError> {
+        let base = node.need("BaseShape")?.content().trim().to_owned();
+        if !matches!(base.as_str(), "IdOnly" | "Default" | "AllProperties") {
+            return Err(schema_violation(format!("{base:?} is not a BaseShape")));
+        }
+        let paths: Vec<Element<'_>> =
+            node.kid("AdditionalProperties").map(|list| list.kids().collect()).unwrap_or_default();
+        let named = paths.iter().filter_map(|path| path.attribute("FieldURI")?.strip_prefix("folder:"));
+        Ok(Self { base, named: named.map(str::to_owned).collect() })
+    }
+
+    fn shows(&self, name: &str) -> bool {
+        let by_default = matches!(name, "FolderId" | "DisplayName" | "TotalCount" | "ChildFolderCount" | "UnreadCount");
+        name == "FolderId"
+            || self.base == "AllProperties"
+            || (self.base == "Default" && by_default)
+            || self.named.iter().any(|named| named == name)
+    }
+
+    fn write(&self, world: &World, position: usize, folder: &Folder, xml: &mut Xml) {
+        let ids =
+            |id: &str, name: &str, xml: &mut Xml| xml.empty(name, &[("Id", id), ("ChangeKey", FOLDER_CHANGE_KEY)]);
+        let texts = |name: &str| -> Option<String> {
+            Some(match name {
+                "FolderClass" => folder.class?.to_owned(),
+                "DisplayName" => folder.name.to_owned(),
+                "TotalCount" => world.in_folder(position).count().to_string(),
+                "ChildFolderCount" => children(world, position).count().to_string(),
+                "DistinguishedFolderId" => folder.distinguished.to_owned(),
+                "UnreadCount" if folder.element == "t:Folder" => unread(world, position).to_string(),
+                _ => return None,
+            })
+        };
+        let order = [
+            "FolderId",
+            "ParentFolderId",
+            "FolderClass",
+            "DisplayName",
+            "TotalCount",
+            "ChildFolderCount",
+            "EffectiveRights",
+            "DistinguishedFolderId",
+            "UnreadCount",
+        ];
+        xml.open(folder.element, |xml| {
+            for name in order.into_iter().filter(|name| self.shows(name)) {
+                match name {
+                    "FolderId" => ids(&folder.id, "t:FolderId", xml),
+                    // The root is its own parent.
+                    "ParentFolderId" => {
+                        ids(world.folder_id(folder.parent.unwrap_or(position)), "t:ParentFolderId", xml);
+                    }
+                    "EffectiveRights" => xml.open("t:EffectiveRights", write_rights),
+                    name => {
+                        if let Some(text) = texts(name) {
+                            xml.text(&format!("t:{name}"), text);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+pub fn get_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+    let shape = FolderShape::read(request.need("FolderShape")?)?;
+    let mut messages = Messages::new("GetFolder");
+    for id in request.need("FolderIds")?.kids() {
+        messages.add(call.folder(id), |xml, position| {
+            xml.open("m:Folders", |xml| {
+                if let Some(folder) = call.world.folders.get(position) {
+                    shape.write(call.world, position, folder, xml);
+                }
+            });
+        });
+    }
+    messages.write("GetFolder", xml);
+    Ok(())
+}
+
+pub fn find_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+    let deep = match request.need_attribute("Traversal")? {
+        "Deep" => true,
+        "Shallow" | "SoftDeleted" => false,
+        other => return Err(schema_violation(format!("{other:?} is not a Traversal"))),
+    };
+    if request.kid("Restriction").is_some() {
+        return Err(EwsError::new("ErrorUnsupportedQueryFilter", "This server does not search folders."));
+    }
+    let shape = FolderShape::read(request.need("FolderShape")?)?;
+    let view = request.kid("IndexedPageFolderView");
+    let number = |name: &str, otherwise: usize| -> Result<usize, EwsError> {
+        let text = view.and_then(|view| view.attribute(name));
+        text.map_or(Ok(otherwise), |text| Ok(usize::try_from(integer(text)?).unwrap_or(otherwise)))
+    };
+    let (most, offset) = (number("MaxEntriesReturned", PAGE_MAX)?, number("Offset", 0)?);
+    let mut messages = Messages::new("FindFolder");
+    for parent in request.need("ParentFolderIds")?.kids() {
+        messages.add(call.folder(parent), |xml, parent| {
+            let found: Vec<(usize, &Folder)> = match deep {
+                true => descendants(call.world, parent),
+                false => children(call.world, parent).collect(),
+            };
+            let end = (offset + most).min(found.len());
+            let (next, total) = (end.to_string(), found.len().to_string());
+            let attributes = [
+                ("IndexedPagingOffset", next.as_str()),
+                ("TotalItemsInView", total.as_str()),
+                ("IncludesLastItemInRange", if end == found.len() { "true" } else { "false" }),
+            ];
+            xml.element("m:RootFolder", &attributes, |xml| {
+                xml.open("t:Folders", |xml| {
+                    for (position, folder) in found.into_iter().skip(offset).take(most) {
+                        shape.write(call.world, position, folder, xml);
+                    }
+                });
+            });
+        });
+    }
+    messages.write("FindFolder", xml);
+    Ok(())
+}
+
+fn children(world: &World, parent: usize) -> impl Iterator<Item = (usize, &Folder)> {
+    world.folders.iter().enumerate().filter(move |(_, folder)| folder.parent == Some(parent))
+}
+
+fn descendants(world: &World, parent: usize) -> Vec<(usize, &Folder)> {
+    let mut found: Vec<(usize, &Folder)> = Vec::new();
+    // Parents come before their children in the list.
+    for (position, folder) in world.folders.iter().enumerate() {
+        let below = |above: usize| above == parent || found.iter().any(|(known, _)| *known == above);
+        if folder.parent.is_some_and(below) {
+            found.push((position, folder));
+        }
+    }
+    found
+}
+
+fn unread(world: &World, folder: usize) -> usize {
+    world
+        .in_folder(folder)
+        .filter(|item| item.kind != Kind::Appointment)
+        .filter(|item| item.content.plain.get("IsRead") != Some(&Value::Boolean(true)))
+        .count()
+}

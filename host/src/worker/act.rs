@@ -1,0 +1,233 @@
+//! Carries a decision out: brake and mail cap first, then the conditional write, then the ledger.
+//!
+//! Promises: nothing is written before brake and cap agreed; the ledger entry holds what the servers show after the write
+//! and is durable before the queue forgets the change. Must not know: how the decision was made.
+
+use super::consider::Decision;
+use super::{Trouble, Worker};
+use crate::engine::Op;
+use crate::ledger::{Entry, Event, FieldChange, Lost, State};
+use crate::model::{Appointment, Container, Direction, Field, Item, Known, MailBudget, Patch, Role, Seen, Side, Value};
+
+/// What was done, for traces and metrics.
+#[derive(Debug)]
+pub struct Done {
+    /// Writes on the two sides.
+    pub crm_writes: u32,
+    pub exchange_writes: u32,
+    /// The entry to record; nothing if the ledger is right as it is.
+    pub entry: Option<Entry>,
+    /// What to add to the pair's history.
+    pub event: Option<Event>,
+}
+
+impl Done {
+    /// Nothing was written and nothing is to be recorded.
+    const NOTHING: Done = Done { crm_writes: 0, exchange_writes: 0, entry: None, event: None };
+}
+
+impl Worker {
+    /// Does what was decided.
+    pub(super) async fn act(&self, decision: &Decision) -> Result<Done, Trouble> {
+        self.check_mail_cap(decision.mail.budget)?;
+        match &decision.op {
+            Op::Nothing => Ok(Done { entry: self.refreshed(decision), ..Done::NOTHING }),
+            Op::Skip(_) => Ok(Done::NOTHING),
+            Op::Note(why) => Ok(self.note(decision, why)),
+            Op::Create { on: Side::Exchange, why } => self.create_in_exchange(decision, why).await,
+            Op::Create { on: Side::Crm, why } => self.create_in_crm(decision, why).await,
+            Op::Delete { on, why } => self.delete(decision, *on, why).await,
+            Op::Merge => self.write_merged(decision).await,
+        }
+    }
+
+    fn check_mail_cap(&self, budget: MailBudget) -> Result<(), Trouble> {
+        match self.settings.mail_cap {
+            Some(cap) if budget.total() > cap => Err(Trouble::MailCap { wanted: budget.total(), cap }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Versions and copies are kept up to date without an event: nothing happened that a person would ask about.
+    fn refreshed(&self, decision: &Decision) -> Option<Entry> {
+        let before = decision.entry.as_ref()?;
+        let mut entry = before.clone();
+        entry.crm = decision.view.crm.present().map(Known::from).or(entry.crm);
+        entry.exchange = decision.view.exchange.present().map(Known::from).or(entry.exchange);
+        entry.copies = decision.view.copies.iter().cloned().collect();
+        (entry != *before).then_some(entry)
+    }
+
+    fn note(&self, decision: &Decision, why: &str) -> Done {
+        let mut entry = self.entry(decision);
+        entry.crm = known(&decision.view.crm);
+        entry.exchange = known(&decision.view.exchange);
+        if entry.crm.is_none() || entry.exchange.is_none() {
+            entry.state = State::Gone;
+        }
+        let event = self.event("noted", why, decision);
+        Done { entry: Some(entry), event: Some(event), ..Done::NOTHING }
+    }
+
+    async fn create_in_exchange(&self, decision: &Decision, why: &str) -> Result<Done, Trouble> {
+        let (Some(draft), Some(source)) = (&decision.for_exchange, decision.view.crm.present()) else {
+            return Err(Trouble::Undecided);
+        };
+        let Some(home) = self.home(&draft.appointment) else { return Err(Trouble::NoCalendar) };
+        let server = self.servers.of(&home).ok_or(Trouble::NotSynchronized)?;
+        let mut wanted = draft.appointment.clone();
+        wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
+        let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
+        let mut entry = self.paired(decision, Some(source), Some(&made));
+        entry.uid = made.uid.clone().or(entry.uid);
+        let event = self.event("created in Exchange", why, decision);
+        Ok(Done { exchange_writes: 1, entry: Some(entry), event: Some(event), ..Done::NOTHING })
+    }
+
+    async fn create_in_crm(&self, decision: &Decision, why: &str) -> Result<Done, Trouble> {
+        let (Some(draft), Some(source)) = (&decision.for_crm, decision.view.exchange.present()) else {
+            return Err(Trouble::Undecided);
+        };
+        let crm = self.servers.crm().clone();
+        let request = crm.create(&Container::Crm, &draft.appointment, &decision.key, decision.mail.mail);
+        let made = self.ask(&crm, &Container::Crm, request).await?;
+        let entry = self.paired(decision, Some(&made), Some(source));
+        let event = self.event("created in the CRM", why, decision);
+        Ok(Done { crm_writes: 1, entry: Some(entry), event: Some(event), ..Done::NOTHING })
+    }
+
+    async fn delete(&self, decision: &Decision, on: Side, why: &str) -> Result<Done, Trouble> {
+        let seen = match on {
+            Side::Crm => &decision.view.crm,
+            Side::Exchange => &decision.view.exchange,
+        };
+        let Some(item) = seen.present() else { return Err(Trouble::Undecided) };
+        if !decision.by_person {
+            self.ask_brake(&item.at.container).await?;
+        }
+        let server = self.servers.of(&item.at.container).ok_or(Trouble::NotSynchronized)?;
+        let request = server.delete(&item.at, &item.version, decision.mail.mail);
+        self.ask(&server, &item.at.container, request).await?;
+        // What a deletion leaves is the server's affair (the CRM may keep a cancelled row): keep what it shows now.
+        let left = self.read(&item.at).await?;
+        let mut entry = self.entry(decision);
+        match on {
+            Side::Crm => (entry.crm, entry.exchange) = (known(&left), known(&decision.view.exchange)),
+            Side::Exchange => (entry.crm, entry.exchange) = (known(&decision.view.crm), known(&left)),
+        }
+        entry.state = State::Gone;
+        entry.copies.clear();
+        let what = match on {
+            Side::Crm => "removed in the CRM",
+            Side::Exchange => "removed in Exchange",
+        };
+        let event = self.event(what, why, decision);
+        Ok(Done {
+            crm_writes: u32::from(on == Side::Crm),
+            exchange_writes: u32::from(on == Side::Exchange),
+            entry: Some(entry),
+            event: Some(event),
+        })
+    }
+
+    async fn write_merged(&self, decision: &Decision) -> Result<Done, Trouble> {
+        let (Some(crm), Some(exchange)) = (decision.view.crm.present(), decision.view.exchange.present()) else {
+            return Err(Trouble::Undecided);
+        };
+        let merged = &decision.merged;
+        let mut shown = (crm.clone(), exchange.clone());
+        if !merged.to_exchange.is_empty() {
+            shown.1 = self.update(exchange, &merged.to_exchange, decision).await?;
+        }
+        if !merged.to_crm.is_empty() {
+            shown.0 = self.update(crm, &merged.to_crm, decision).await?;
+        }
+        let entry = self.paired(decision, Some(&shown.0), Some(&shown.1));
+        let before = (&crm.appointment, &exchange.appointment);
+        let linked = decision.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
+        let (what, why) = match (linked, merged.to_crm.is_empty(), merged.to_exchange.is_empty()) {
+            (false, _, _) => ("linked", "the two copies were found to be the same appointment"),
+            (true, true, true) => ("noted", unwritten(decision)),
+            (true, true, false) => ("updated in Exchange", "changed in the CRM"),
+            (true, false, true) => ("updated in the CRM", "changed in Exchange"),
+            (true, false, false) => ("updated on both sides", "changed on both sides"),
+        };
+        let mut event = self.event(what, why, decision);
+        event.changes.extend(changes(before.0, &merged.to_crm));
+        event.changes.extend(changes(before.1, &merged.to_exchange));
+        event.lost = merged
+            .losers
+            .iter()
+            .map(|loser| Lost { field: loser.field.clone(), side: loser.side, value: loser.value.clone() })
+            .collect();
+        event.direction = match (merged.to_crm.is_empty(), merged.to_exchange.is_empty()) {
+            (true, false) => Some(Direction::CrmToExchange),
+            (false, true) => Some(Direction::ExchangeToCrm),
+            (true, true) | (false, false) => None,
+        };
+        Ok(Done {
+            crm_writes: u32::from(!merged.to_crm.is_empty()),
+            exchange_writes: u32::from(!merged.to_exchange.is_empty()),
+            entry: Some(entry),
+            event: (why != NOTHING_TO_WRITE).then_some(event),
+        })
+    }
+
+    async fn update(&self, item: &Item, patch: &Patch, decision: &Decision) -> Result<Item, Trouble> {
+        let mut after = item.appointment.clone();
+        patch.apply(&mut after)?;
+        let server = self.servers.of(&item.at.container).ok_or(Trouble::NotSynchronized)?;
+        let request = server.update(&item.at, &item.version, patch, &after, decision.mail.mail);
+        self.ask(&server, &item.at.container, request).await
+    }
+
+    /// The entry to go on from: the ledger's, or a new one.
+    fn entry(&self, decision: &Decision) -> Entry {
+        let generation = decision.rules.generation();
+        let mut entry = decision.entry.clone().unwrap_or_else(|| Entry::new(decision.key.clone()));
+        entry.generation = Some(generation);
+        entry.copies = decision.view.copies.iter().cloned().collect();
+        if let Some(item) = decision.view.exchange.present() {
+            entry.uid = item.uid.clone().or(entry.uid);
+        }
+        entry
+    }
+
+    fn paired(&self, decision: &Decision, crm: Option<&Item>, exchange: Option<&Item>) -> Entry {
+        let mut entry = self.entry(decision);
+        entry.crm = crm.map(Known::from);
+        entry.exchange = exchange.map(Known::from);
+        entry.state = State::Live;
+        entry
+    }
+
+    fn event(&self, what: &str, why: &str, decision: &Decision) -> Event {
+        let mut event = Event::new(self.clock.now(), what).note(why);
+        event.mail = decision.mail.budget;
+        event.generation = Some(decision.rules.generation());
+        event
+    }
+}
+
+const NOTHING_TO_WRITE: &str = "a change that does not reach the other side";
+
+/// Why a merge wrote nothing although something moved.
+fn unwritten(decision: &Decision) -> &'static str {
+    match decision.view.exchange.present().map(|item| item.role) {
+        Some(Role::Attendee) => "the meeting belongs to an organizer elsewhere: changes in the CRM stay in the CRM",
+        Some(Role::Organizer) | None => NOTHING_TO_WRITE,
+    }
+}
+
+fn known(seen: &Seen) -> Option<Known> {
+    seen.present().map(Known::from)
+}
+
+fn changes(before: &Appointment, patch: &Patch) -> Vec<FieldChange> {
+    let change = |(field, value): (&Field, &Value)| FieldChange {
+        field: field.clone(),
+        old: before.get(field),
+        new: value.clone(),
+    };
+    patch.set.iter().map(change).collect()
+}

@@ -1,0 +1,368 @@
+//! From what both sides show to a decision: rules, plan, merge, mail.
+//!
+//! Promises: writes nothing, so a dry run and a trace show exactly what a run would do. The whole decision is made with
+//! one generation of the rules. Must not know: how a decision is carried out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::look::View;
+use super::{Conflicts, Trouble, Worker};
+use crate::engine::{self, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
+use crate::ledger::{Entry, State};
+use crate::model::{Appointment, Cause, Change, Container, Direction, Field, Item, Key, MailBudget, Role, Seen, Side};
+use crate::rules::{Call, Draft, Rules, Verdict};
+
+/// What is to be done about one appointment, and why.
+pub struct Decision {
+    pub key: Key,
+    pub entry: Option<Entry>,
+    pub view: View,
+    pub op: Op,
+    /// The reason, for people.
+    pub why: String,
+    /// The rules' draft for Exchange (from the CRM's copy) and for the CRM (from Exchange's).
+    pub for_exchange: Option<Draft>,
+    pub for_crm: Option<Draft>,
+    pub merged: Merged,
+    pub mail: MailPlan,
+    /// A person asked for this run: held deletions go ahead.
+    pub by_person: bool,
+    pub rules: Arc<dyn Rules>,
+}
+
+/// A decision in short, for reports and traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub key: Key,
+    /// `nothing`, `note`, `link`, `create`, `update`, `delete`, `skip`.
+    pub op: &'static str,
+    /// The side written to, if it is one.
+    pub target: Option<Side>,
+    pub container: Option<Container>,
+    pub fields: Vec<Field>,
+    pub mail: MailBudget,
+    pub crm_writes: u32,
+    pub exchange_writes: u32,
+    pub reason: String,
+}
+
+impl Decision {
+    pub fn summary(&self) -> Summary {
+        let (to_crm, to_exchange) = (!self.merged.to_crm.is_empty(), !self.merged.to_exchange.is_empty());
+        let linked = self.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
+        let (op, target) = match (&self.op, to_crm, to_exchange) {
+            (Op::Nothing, _, _) => ("nothing", None),
+            (Op::Note(_), _, _) => ("note", None),
+            (Op::Skip(_), _, _) => ("skip", None),
+            (Op::Create { on, .. }, _, _) => ("create", Some(*on)),
+            (Op::Delete { on, .. }, _, _) => ("delete", Some(*on)),
+            (Op::Merge, false, false) => (if linked { "note" } else { "link" }, None),
+            (Op::Merge, true, false) => ("update", Some(Side::Crm)),
+            (Op::Merge, _, true) => ("update", Some(Side::Exchange)),
+        };
+        let writes = matches!(self.op, Op::Create { .. } | Op::Delete { .. });
+        let place = |side| match side {
+            Side::Crm => Some(Container::Crm),
+            Side::Exchange => self.view.exchange.present().map(|item| item.at.container.clone()),
+        };
+        Summary {
+            key: self.key.clone(),
+            op,
+            target,
+            container: target.and_then(place),
+            fields: self.merged.to_crm.set.keys().chain(self.merged.to_exchange.set.keys()).cloned().collect(),
+            mail: self.mail.budget,
+            crm_writes: u32::from(to_crm || (writes && target == Some(Side::Crm))),
+            exchange_writes: u32::from(to_exchange || (writes && target == Some(Side::Exchange))),
+            reason: self.why.clone(),
+        }
+    }
+}
+
+/// What the chain makes of one side, now and at the last agreement.
+#[derive(Default)]
+struct Judged {
+    stance: Option<Stance>,
+    now: Option<Draft>,
+    base: Option<Draft>,
+    reason: Option<String>,
+}
+
+impl Worker {
+    /// Reads, judges and plans; writes nothing.
+    pub(crate) async fn consider(&self, key: &Key, changes: &[Change]) -> Result<Decision, Trouble> {
+        let entry = self.ledger.get(key).await?;
+        let view = self.look(key, entry.as_ref(), changes).await?;
+        let rules = self.rules.current();
+        let live = entry.as_ref().filter(|entry| entry.state == State::Live);
+        let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
+        let exchange_base = entry.as_ref().and_then(|entry| entry.exchange.as_ref()).map(|known| &known.appointment);
+        let crm_moved = has_moved(&view.crm, crm_base);
+        let exchange_moved = has_moved(&view.exchange, exchange_base);
+        let quiet = live.is_some()
+            && crm_base.is_some()
+            && exchange_base.is_some()
+            && !crm_moved
+            && !exchange_moved
+            && view.crm.present().is_some()
+            && view.exchange.present().is_some();
+        if quiet {
+            return Ok(self.settled(key, entry, view, rules, changes));
+        }
+        let linked = crm_base.is_some() && exchange_base.is_some();
+        let base = |base| if linked { base } else { None };
+        let crm = self.judge(rules.as_ref(), key, Direction::CrmToExchange, &view.crm, base(crm_base)).await?;
+        let exchange =
+            self.judge(rules.as_ref(), key, Direction::ExchangeToCrm, &view.exchange, base(exchange_base)).await?;
+        let (past, beyond_window) = self.when(&view);
+        let input = PlanInput {
+            crm: &view.crm,
+            exchange: &view.exchange,
+            crm_known: crm_base.is_some(),
+            exchange_known: exchange_base.is_some(),
+            crm_moved,
+            exchange_moved,
+            crm_stance: crm.stance.unwrap_or(Stance::Silent),
+            exchange_stance: exchange.stance.unwrap_or(Stance::Silent),
+            past,
+            beyond_window,
+        };
+        let op = engine::plan(&input, &self.settings.policy);
+        let why = explain(&op, &crm, &exchange);
+        let mut decision = Decision {
+            key: key.clone(),
+            entry,
+            view,
+            op,
+            why,
+            for_exchange: crm.now.clone(),
+            for_crm: exchange.now.clone(),
+            merged: Merged::default(),
+            mail: MailPlan::SILENT,
+            by_person: by_person(changes),
+            rules,
+        };
+        if decision.op == Op::Merge {
+            decision.merged = self.merge(&decision, &crm, &exchange, changes).await?;
+        }
+        decision.mail = self.mail(&decision, past, changes);
+        Ok(decision)
+    }
+
+    fn settled(
+        &self,
+        key: &Key,
+        entry: Option<Entry>,
+        view: View,
+        rules: Arc<dyn Rules>,
+        changes: &[Change],
+    ) -> Decision {
+        Decision {
+            key: key.clone(),
+            entry,
+            view,
+            op: Op::Nothing,
+            why: "both sides are as last agreed".into(),
+            for_exchange: None,
+            for_crm: None,
+            merged: Merged::default(),
+            mail: MailPlan::SILENT,
+            by_person: by_person(changes),
+            rules,
+        }
+    }
+
+    async fn judge(
+        &self,
+        rules: &dyn Rules,
+        key: &Key,
+        direction: Direction,
+        seen: &Seen,
+        base: Option<&Appointment>,
+    ) -> Result<Judged, Trouble> {
+        let Some(item) = seen.present() else { return Ok(Judged::default()) };
+        if !self.settings.policy.allows(direction) {
+            return Ok(Judged::default());
+        }
+        let id = key.to_string();
+        let now = match rules.judge(Call { id: &id, direction, source: &item.appointment }).await? {
+            Verdict::Pass(draft) => *draft,
+            Verdict::Skip { rule, reason } => {
+                let reason = Some(format!("rule {rule}: {reason}"));
+                return Ok(Judged { stance: Some(Stance::Skipped), reason, ..Judged::default() });
+            }
+            Verdict::Hold { rule, reason, after } => return Err(Trouble::Held { rule, reason, after }),
+            Verdict::Refuse(refusal) => return Err(Trouble::Refused(refusal)),
+        };
+        // The agreed state may be one that the rules would not pass today; then nothing of it can be compared.
+        let base = match base {
+            Some(base) => match rules.judge(Call { id: &id, direction, source: base }).await? {
+                Verdict::Pass(draft) => Some(*draft),
+                Verdict::Skip { .. } | Verdict::Hold { .. } | Verdict::Refuse(_) => None,
+            },
+            None => None,
+        };
+        let stance = if now.removed { Stance::Unwanted } else { Stance::Wanted };
+        Ok(Judged { stance: Some(stance), now: Some(now), base, reason: None })
+    }
+
+    /// Whether the appointment is over, and whether it ended before the window for taking up unpaired items.
+    fn when(&self, view: &View) -> (bool, bool) {
+        let now = self.clock.now();
+        let item = view.crm.present().or_else(|| view.exchange.present());
+        let Some(item) = item else { return (false, false) };
+        let time = &item.appointment.time;
+        (time.is_past(now), time.is_past(now - self.settings.past_window))
+    }
+
+    async fn merge(
+        &self,
+        decision: &Decision,
+        crm: &Judged,
+        exchange: &Judged,
+        changes: &[Change],
+    ) -> Result<Merged, Trouble> {
+        let (Some(crm_item), Some(exchange_item)) = (decision.view.crm.present(), decision.view.exchange.present())
+        else {
+            return Ok(Merged::default());
+        };
+        let crm_can = self.servers.crm().capabilities();
+        let exchange_can =
+            self.servers.of(&exchange_item.at.container).map(|server| server.capabilities()).unwrap_or_default();
+        // An attendee's copy is the organizer's to change, never ours.
+        let writes_exchange = exchange_item.role == Role::Organizer;
+        let none = BTreeMap::new();
+        let mut input = MergeInput {
+            crm: &crm_item.appointment,
+            exchange: &exchange_item.appointment,
+            for_exchange: crm.now.as_ref().filter(|_| writes_exchange).map(|now| pair(now, crm.base.as_ref())),
+            for_crm: exchange.now.as_ref().map(|now| pair(now, exchange.base.as_ref())),
+            exchange_unwritable: &exchange_can.unwritable,
+            crm_unwritable: &crm_can.unwritable,
+            resolutions: &none,
+        };
+        let policy = &self.policy(changes);
+        let mut merged = engine::merge(&input, policy);
+        let id = decision.key.to_string();
+        let resolutions;
+        if !merged.conflicts.is_empty() {
+            let call = Call { id: &id, direction: Direction::CrmToExchange, source: &crm_item.appointment };
+            resolutions = decision.rules.resolve(&merged.conflicts, call).await?;
+            if !resolutions.is_empty() {
+                input.resolutions = &resolutions;
+                merged = engine::merge(&input, policy);
+            }
+        }
+        if writes_exchange {
+            self.settle(decision, crm_item, exchange_item, &mut merged).await?;
+        }
+        Ok(merged)
+    }
+
+    /// The operator's policy, with the winner of this round.
+    fn policy(&self, changes: &[Change]) -> Policy {
+        let mut policy = self.settings.policy.clone();
+        if self.settings.conflicts == Conflicts::Latest
+            && let Some(last) = changes.last()
+        {
+            policy.winner = match last.at.side() {
+                Side::Crm => Winner::Crm,
+                Side::Exchange => Winner::Exchange,
+            };
+        }
+        policy
+    }
+
+    /// Makes the two copies agree under the rules after the patches: where a patch to the CRM would change, through the
+    /// rules, a field of Exchange that nobody moved, the CRM takes over Exchange's view of that field too.
+    async fn settle(
+        &self,
+        decision: &Decision,
+        crm: &Item,
+        exchange: &Item,
+        merged: &mut Merged,
+    ) -> Result<(), Trouble> {
+        if merged.to_crm.is_empty() || decision.for_exchange.is_none() {
+            return Ok(());
+        }
+        let (mut crm_after, mut exchange_after) = (crm.appointment.clone(), exchange.appointment.clone());
+        merged.to_crm.apply(&mut crm_after)?;
+        merged.to_exchange.apply(&mut exchange_after)?;
+        let id = decision.key.to_string();
+        let draft = |source| Call { id: &id, direction: Direction::CrmToExchange, source };
+        let before = decision.for_exchange.as_ref();
+        let after = decision.rules.judge(draft(&crm_after)).await?;
+        let (Some(before), Verdict::Pass(after)) = (before, after) else { return Ok(()) };
+        let disturbed = engine::disturbed(&before.appointment, &after.appointment, &exchange_after);
+        if disturbed.is_empty() {
+            return Ok(());
+        }
+        let back = Call { id: &id, direction: Direction::ExchangeToCrm, source: &exchange_after };
+        let Verdict::Pass(back) = decision.rules.judge(back).await? else { return Ok(()) };
+        for field in disturbed {
+            let value = back.appointment.get(&field);
+            if !engine::same_value(&value, &crm_after.get(&field)) {
+                merged.to_crm.set.insert(field, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn mail(&self, decision: &Decision, past: bool, changes: &[Change]) -> MailPlan {
+        let first = changes.iter().any(|change| change.cause == Cause::First);
+        let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
+        let allowed = !past && permitted;
+        let linked = decision.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
+        let shown = decision.view.exchange.present();
+        match &decision.op {
+            Op::Create { on: Side::Exchange, .. } => decision
+                .for_exchange
+                .as_ref()
+                .map_or(MailPlan::SILENT, |draft| engine::mail_for_create(&draft.appointment, allowed && !first)),
+            Op::Merge => shown.map_or(MailPlan::SILENT, |item| {
+                engine::mail_for_update(&item.appointment, &decision.merged.to_exchange, allowed && linked)
+            }),
+            Op::Delete { on: Side::Exchange, .. } => {
+                shown.map_or(MailPlan::SILENT, |item| engine::mail_for_delete(&item.appointment, allowed))
+            }
+            Op::Create { on: Side::Crm, .. }
+            | Op::Delete { on: Side::Crm, .. }
+            | Op::Nothing
+            | Op::Note(_)
+            | Op::Skip(_) => MailPlan::SILENT,
+        }
+    }
+}
+
+fn pair<'a>(now: &'a Draft, base: Option<&'a Draft>) -> (&'a Appointment, Option<&'a Appointment>) {
+    (&now.appointment, base.map(|draft| &draft.appointment))
+}
+
+fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {
+    match (seen.present(), base) {
+        (Some(item), Some(base)) => {
+            !engine::moved(base, &item.appointment).is_empty() || renamed(base, &item.appointment)
+        }
+        (Some(_), None) | (None, _) => false,
+    }
+}
+
+/// Fields the merge does not move by itself but a rule may read.
+fn renamed(base: &Appointment, now: &Appointment) -> bool {
+    [Field::Organizer, Field::Recurrence].iter().any(|field| base.get(field) != now.get(field))
+}
+
+fn by_person(changes: &[Change]) -> bool {
+    changes.iter().any(|change| change.cause == Cause::Person)
+}
+
+fn explain(op: &Op, crm: &Judged, exchange: &Judged) -> String {
+    let by_rule = crm.reason.as_ref().or(exchange.reason.as_ref());
+    match op {
+        Op::Nothing => "both sides are as last agreed".into(),
+        Op::Merge => "both sides show it: what moved is carried over, field by field".into(),
+        Op::Note(why) | Op::Create { why, .. } | Op::Delete { why, .. } => (*why).into(),
+        Op::Skip(why) => by_rule.cloned().unwrap_or_else(|| (*why).into()),
+    }
+}

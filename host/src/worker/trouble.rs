@@ -1,0 +1,162 @@
+//! What can keep an appointment from being worked off.
+//!
+//! Promises: every trouble has a stable code, a message without personal data, and a hint. Must not know: what is done
+//! about it (that is [`super`]).
+
+use std::time::Duration;
+
+use crate::connector;
+use crate::error::Chain;
+use crate::ledger::LedgerError;
+use crate::model::{Container, Key, WrongType};
+use crate::queue::QueueError;
+use crate::rules::{Fault, Refusal};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error("{}", Chain(error))]
+    Server { server: String, container: Container, error: connector::Error },
+    /// The server is being waited for; no request was made.
+    #[error("{name} is being waited for")]
+    Waiting { name: String, after: Duration },
+    /// The item is worked on under another key.
+    #[error("the item belongs to {0}")]
+    Belongs(Key),
+    #[error("held by rule {rule}: {reason}")]
+    Held { rule: String, reason: String, after: Duration },
+    #[error("rule {} refuses it: {}", .0.rule, .0.message)]
+    Refused(Refusal),
+    #[error("{0}")]
+    Fault(Fault),
+    #[error("the ledger could not be used: {}", Chain(.0))]
+    Ledger(LedgerError),
+    #[error("the queue could not be used: {}", Chain(.0))]
+    Queue(QueueError),
+    #[error("a rule gave a value that does not fit: {0}")]
+    WrongType(WrongType),
+    #[error("a deletion in {container} is held: more than usual would be deleted there")]
+    Braked { container: String },
+    #[error("the write would make Exchange send {wanted} mails; the limit is {cap}")]
+    MailCap { wanted: u32, cap: u32 },
+    #[error("the mailbox takes no part in the sync (any more)")]
+    NotSynchronized,
+    #[error("the organizer has no synchronized mailbox")]
+    NoCalendar,
+    #[error("the organizer's copy of this meeting was not found in the organizer's calendar")]
+    Orphan,
+    #[error("the decision does not fit what was seen")]
+    Undecided,
+}
+
+impl Trouble {
+    /// Stable code under which people find this failure.
+    pub fn code(&self) -> String {
+        match self {
+            Trouble::Server { error, .. } => error.problem.code().into(),
+            Trouble::Waiting { .. } => "waiting".into(),
+            Trouble::Belongs(_) => "belongs-elsewhere".into(),
+            Trouble::Held { .. } => "held-by-rule".into(),
+            Trouble::Refused(refusal) => refusal.code.clone(),
+            Trouble::Fault(fault) => format!("rule-{}", fault.kind_name()),
+            Trouble::Ledger(error) => error.code().into(),
+            Trouble::Queue(error) => error.code().into(),
+            Trouble::WrongType(_) => "rule-answer".into(),
+            Trouble::Braked { .. } => "deletions-held".into(),
+            Trouble::MailCap { .. } => "mail-cap".into(),
+            Trouble::NotSynchronized => "mailbox-not-synchronized".into(),
+            Trouble::NoCalendar => "organizer-not-synchronized".into(),
+            Trouble::Orphan => "organizer-copy-missing".into(),
+            Trouble::Undecided => "not-decided".into(),
+        }
+    }
+
+    /// The server or rule it came from.
+    pub fn origin(&self) -> String {
+        match self {
+            Trouble::Server { server, .. } => server.clone(),
+            Trouble::Waiting { name, .. } => name.clone(),
+            Trouble::Held { rule, .. } => rule.clone(),
+            Trouble::Refused(refusal) => refusal.rule.clone(),
+            Trouble::Fault(fault) => fault.rule.clone(),
+            Trouble::Braked { container } => container.clone(),
+            Trouble::Belongs(_)
+            | Trouble::Ledger(_)
+            | Trouble::Queue(_)
+            | Trouble::WrongType(_)
+            | Trouble::MailCap { .. }
+            | Trouble::NotSynchronized
+            | Trouble::NoCalendar
+            | Trouble::Orphan
+            | Trouble::Undecided => "daybridge".into(),
+        }
+    }
+
+    /// What to do about it, for a person.
+    pub fn hint(&self) -> String {
+        match self {
+            Trouble::Server { error, .. } => error.problem.hint().into(),
+            Trouble::Fault(fault) => fault.hint(),
+            Trouble::Refused(_) => "correct the appointment as the message says; it is tried again when it changes, or with: daybridge queue retry".into(),
+            Trouble::WrongType(_) => "mend the rule and put the new file in its place, then: daybridge queue retry".into(),
+            Trouble::Braked { .. } => "look at what would be deleted (daybridge trace KEY); to let it go: daybridge queue retry KEY, to keep the copies: daybridge queue discard KEY".into(),
+            Trouble::MailCap { .. } => "if these mails are wanted, raise sync.mail_cap, then: daybridge queue retry".into(),
+            Trouble::Queue(error) => error.hint(),
+            Trouble::Ledger(error) => error.hint(),
+            Trouble::NotSynchronized => "if the mailbox should take part: check the CRM user (active, with this e-mail address) and the configuration's mailboxes".into(),
+            Trouble::NoCalendar => "give the organizer's CRM user an e-mail address with a mailbox on a configured Exchange server".into(),
+            Trouble::Orphan => "nothing to do if the organizer deleted the meeting; else wait for the next pass over that calendar".into(),
+            Trouble::Waiting { .. } | Trouble::Belongs(_) | Trouble::Held { .. } | Trouble::Undecided => {
+                "nothing to do: it is tried again".into()
+            }
+        }
+    }
+
+    /// Whether this is no failure at all: the appointment is none of the sync's business as things stand. A sweep looks at
+    /// it again, and `daybridge trace` tells the reason.
+    pub fn leaves_alone(&self) -> bool {
+        matches!(self, Trouble::NotSynchronized | Trouble::NoCalendar | Trouble::Orphan)
+    }
+
+    /// Whether trying again by itself can help (where that is not the server's to say).
+    pub fn retry(&self) -> bool {
+        match self {
+            Trouble::Refused(refusal) => refusal.retry,
+            Trouble::Ledger(_) | Trouble::Queue(_) | Trouble::Undecided => true,
+            Trouble::Server { .. }
+            | Trouble::Waiting { .. }
+            | Trouble::Belongs(_)
+            | Trouble::Held { .. }
+            | Trouble::Fault(_)
+            | Trouble::WrongType(_)
+            | Trouble::Braked { .. }
+            | Trouble::MailCap { .. }
+            | Trouble::NotSynchronized
+            | Trouble::NoCalendar
+            | Trouble::Orphan => false,
+        }
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Trouble::Fault(fault)
+    }
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Trouble::Ledger(error)
+    }
+}
+
+impl From<WrongType> for Trouble {
+    fn from(error: WrongType) -> Self {
+        Trouble::WrongType(error)
+    }
+}
+
+impl From<QueueError> for Trouble {
+    fn from(error: QueueError) -> Self {
+        Trouble::Queue(error)
+    }
+}

@@ -1,0 +1,417 @@
+//! The control interface: what a person asks arrives, what the host answers comes back, and nobody else gets in.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use daybridge::cli::Failure;
+use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret, StatusCode};
+use daybridge::control::client::{Client, ClientError};
+use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
+use daybridge::control::{
+    Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
+    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, SideName, Status, Story, StoryLine,
+    SyncOrder, SyncReport, Which, WriteCounts,
+};
+use daybridge::lifecycle::Tasks;
+
+/// A wait that ends sooner on any machine that is not broken.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A desk that writes down what it is asked.
+#[derive(Default)]
+struct NotingDesk {
+    asked: Mutex<Vec<String>>,
+}
+
+impl NotingDesk {
+    fn note(&self, what: String) {
+        self.asked.lock().unwrap().push(what);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+fn reason() -> Reason {
+    Reason { code: "mailbox-full".into(), message: "the mailbox is full".into(), hint: "free space".into() }
+}
+
+fn entry(key: &str) -> QueueEntry {
+    QueueEntry {
+        key: key.into(),
+        state: EntryState::Parked,
+        attempts: 3,
+        queued: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        due: None,
+        causes: vec!["feed".into(), "person".into()],
+        reason: Some(reason()),
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        pid: 4711,
+        started: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        uptime_s: 61,
+        generation: GenerationInfo { number: 2, digest: "0123456789ab".into() },
+        containers: vec![ContainerStatus {
+            side: SideName::Exchange,
+            server: "main".into(),
+            container: "susan.maye@example.test".into(),
+            last_pass: None,
+            last_sweep: None,
+            paused: Some(Paused { reason: reason(), until: DateTime::from_timestamp(1_800_000_060, 0) }),
+        }],
+        queue: QueueCounts { waiting: 1, leased: 2, parked: 3 },
+        writes: WriteCounts { crm: 4, exchange: 5 },
+        mail: MailCounts { invitations: 6, updates: 7, cancellations: 8 },
+        pairs: 12,
+        notices: vec![reason()],
+    }
+}
+
+fn chain() -> RuleChain {
+    RuleChain {
+        generation: GenerationInfo { number: 2, digest: "0123456789ab".into() },
+        rules: vec![RuleInfo {
+            name: "subject-line".into(),
+            version: "0.1.0".into(),
+            purpose: "moves the first line".into(),
+            enabled: true,
+            directions: vec!["crm-to-exchange".into()],
+            hooks: vec!["apply".into()],
+            file: "built in".into(),
+            digest: "00".into(),
+        }],
+    }
+}
+
+fn report() -> SyncReport {
+    SyncReport {
+        dry_run: true,
+        lines: vec![PlanLine {
+            key: "crm:4711".into(),
+            op: "create".into(),
+            target: Some(SideName::Exchange),
+            container: Some("susan.maye@example.test".into()),
+            fields: vec!["subject".into(), "time".into()],
+            mail: MailCounts { invitations: 2, ..MailCounts::default() },
+            reason: "new in the CRM".into(),
+        }],
+        left_out: 0,
+        looked_at: 12,
+        writes: WriteCounts { crm: 0, exchange: 1 },
+        mail: MailCounts { invitations: 2, ..MailCounts::default() },
+        unfinished: 1,
+    }
+}
+
+fn story() -> Story {
+    Story {
+        key: "crm:4711".into(),
+        crm_id: Some("4711".into()),
+        mailbox: None,
+        exchange_id: None,
+        uid: None,
+        entry: Some(entry("crm:4711")),
+        lines: vec![StoryLine {
+            at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            step: "create".into(),
+            text: "created in Exchange".into(),
+        }],
+    }
+}
+
+#[async_trait]
+impl Desk for NotingDesk {
+    async fn status(&self) -> Result<Status, Refusal> {
+        self.note("status".into());
+        Ok(status())
+    }
+    async fn queue(&self, filter: &QueueFilter) -> Result<QueuePage, Refusal> {
+        self.note(format!("queue {:?} {:?}", filter.state, filter.limit));
+        Ok(QueuePage { entries: vec![entry("crm:4711")], total: 9 })
+    }
+    async fn queue_entry(&self, key: &str) -> Result<QueueEntry, Refusal> {
+        self.note(format!("entry {key}"));
+        if key == "crm:0" { Err(Refusal::unknown("crm:0")) } else { Ok(entry(key)) }
+    }
+    async fn queue_retry(&self, which: &Which) -> Result<Affected, Refusal> {
+        self.note(format!("retry {which:?}"));
+        Ok(Affected { entries: 2 })
+    }
+    async fn queue_discard(&self, key: &str) -> Result<Affected, Refusal> {
+        self.note(format!("discard {key}"));
+        Err(Refusal::new(
+            RefusalKind::NotNow,
+            "not-parked",
+            format!("{key} is being worked on"),
+            "wait until it is parked",
+        ))
+    }
+    async fn trace(&self, id: &str) -> Result<Story, Refusal> {
+        self.note(format!("trace {id}"));
+        Ok(story())
+    }
+    async fn rules(&self) -> Result<RuleChain, Refusal> {
+        self.note("rules".into());
+        Ok(chain())
+    }
+    async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
+        self.note("reload".into());
+        let cause = std::io::Error::other("disk on fire");
+        Err(Refusal::failed("load the rules", &cause))
+    }
+    async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {
+        self.note(format!("sync {:?} sweep {} dry {}", order.containers, order.sweep, order.dry_run));
+        Ok(report())
+    }
+    async fn doorbell(&self, side: SideName) -> Result<(), Refusal> {
+        self.note(format!("doorbell {side:?}"));
+        Ok(())
+    }
+    async fn stop(&self) -> Result<(), Refusal> {
+        self.note("stop".into());
+        Ok(())
+    }
+}
+
+struct Running {
+    desk: Arc<NotingDesk>,
+    data: tempfile::TempDir,
+    url: String,
+    tasks: Tasks,
+}
+
+async fn running(doorbell_token: Option<&str>) -> Running {
+    let data = tempfile::tempdir().expect("a folder");
+    let desk = Arc::new(NotingDesk::default());
+    let tasks = Tasks::new();
+    let options = Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        data: data.path().to_owned(),
+        doorbell_token: doorbell_token.map(str::to_owned),
+    };
+    let address = serve(desk.clone(), options, &tasks).await.expect("serves");
+    assert_eq!(address.pid, std::process::id());
+    Running { desk, data, url: address.url, tasks }
+}
+
+impl Running {
+    fn client(&self) -> Client {
+        Client::find(self.data.path()).expect("the running host is found")
+    }
+
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.data.path().join(TOKEN_FILE)).expect("a token")
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: &[u8],
+    ) -> (StatusCode, serde_json::Value) {
+        let http = HttpClient::new(HttpConfig { request_timeout: LIMIT, ..HttpConfig::default() }).expect("a client");
+        let mut request = Request::new(method, format!("{}{path}", self.url).parse().expect("an address"));
+        if let Some(token) = token {
+            request = request.bearer(&Secret::new(token));
+        }
+        let answer = http.send(request.body("application/json", body.to_vec())).await.expect("an answer");
+        let json = serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{path} did not answer JSON"));
+        (answer.status, json)
+    }
+}
+
+const ROUTES: [(&str, &str); 11] = [
+    ("GET", "/v1/status"),
+    ("GET", "/v1/queue"),
+    ("GET", "/v1/queue/entry?key=crm:1"),
+    ("POST", "/v1/queue/retry"),
+    ("POST", "/v1/queue/discard"),
+    ("GET", "/v1/trace?id=1"),
+    ("GET", "/v1/rules"),
+    ("POST", "/v1/rules/reload"),
+    ("POST", "/v1/sync"),
+    ("POST", "/v1/doorbell"),
+    ("POST", "/v1/stop"),
+];
+
+#[tokio::test]
+async fn every_question_arrives_and_every_answer_comes_back() {
+    let host = running(None).await;
+    let client = host.client();
+    assert_eq!(client.status().await.unwrap(), status());
+    let filter = QueueFilter { state: Some(EntryState::Parked), limit: Some(7) };
+    assert_eq!(client.queue(&filter).await.unwrap(), QueuePage { entries: vec![entry("crm:4711")], total: 9 });
+    client.queue(&QueueFilter::default()).await.unwrap();
+    assert_eq!(client.queue_entry("uid:a b/c?d=e&f#+ü").await.unwrap().key, "uid:a b/c?d=e&f#+ü");
+    assert_eq!(client.queue_retry(&Which::All).await.unwrap(), Affected { entries: 2 });
+    client.queue_retry(&Which::Key("crm:1".into())).await.unwrap();
+    assert_eq!(client.trace("AAMk+/=").await.unwrap(), story());
+    assert_eq!(client.rules().await.unwrap(), chain());
+    let order = SyncOrder { containers: vec!["crm".into()], sweep: true, dry_run: true };
+    assert_eq!(client.sync(&order).await.unwrap(), report());
+    client.doorbell(SideName::Exchange).await.unwrap();
+    client.stop().await.unwrap();
+    assert_eq!(
+        host.desk.asked(),
+        [
+            "status",
+            "queue Some(Parked) Some(7)",
+            "queue None None",
+            "entry uid:a b/c?d=e&f#+ü",
+            "retry All",
+            "retry Key(\"crm:1\")",
+            "trace AAMk+/=",
+            "rules",
+            "sync [\"crm\"] sweep true dry true",
+            "doorbell Exchange",
+            "stop",
+        ]
+    );
+    assert!(host.tasks.finish().await);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_words_and_says_whose_move_it_is() {
+    let host = running(None).await;
+    let client = host.client();
+    let ClientError::Refused(refusal) = client.queue_discard("crm:1").await.unwrap_err() else { panic!("a refusal") };
+    assert_eq!(
+        refusal,
+        Refusal::new(RefusalKind::NotNow, "not-parked", "crm:1 is being worked on", "wait until it is parked")
+    );
+    let unknown = client.queue_entry("crm:0").await.unwrap_err();
+    assert_eq!(
+        Failure::from(unknown).text(),
+        "\
+error: nothing is known about crm:0
+hint: give the CRM's communication id, an Exchange item id, an iCalendar UID, or a key as `daybridge queue list` shows it
+"
+    );
+    let ClientError::Refused(refusal) = client.reload_rules().await.unwrap_err() else { panic!("a refusal") };
+    assert_eq!(refusal.kind, RefusalKind::Failed);
+    assert_eq!(refusal.message, "load the rules: disk on fire");
+    assert!(host.tasks.finish().await);
+}
+
+#[tokio::test]
+async fn nobody_without_the_token_gets_in() {
+    let host = running(Some("ring")).await;
+    let right = host.token();
+    let wrong = format!("{}0", &right[..right.len() - 1]);
+    for (method, path) in ROUTES.into_iter().chain([("GET", "/nowhere")]) {
+        let method: Method = method.parse().unwrap();
+        for token in [None, Some("ring"), Some(""), Some(wrong.as_str()), Some(&right[..32])] {
+            let (status, json) = host.ask(method.clone(), path, token, b"{}").await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path} with {token:?}");
+            assert_eq!(json["code"], "no-token");
+        }
+    }
+    assert_eq!(host.desk.asked(), [""; 0]);
+    assert!(host.tasks.finish().await);
+}
+
+#[tokio::test]
+async fn the_crms_own_token_rings_and_nothing_else() {
+    let host = running(Some("ring")).await;
+    let (status, json) = host.ask(Method::POST, "/doorbell/crm", Some("ring"), b"").await;
+    assert_eq!((status, json), (StatusCode::OK, serde_json::Value::Null));
+    assert_eq!(host.desk.asked(), ["doorbell Crm"]);
+    for token in [None, Some("rang"), Some(host.token().as_str())] {
+        assert_eq!(host.ask(Method::POST, "/doorbell/crm", token, b"").await.0, StatusCode::UNAUTHORIZED);
+    }
+    let closed = running(None).await;
+    for token in [None, Some(""), Some("ring")] {
+        assert_eq!(closed.ask(Method::POST, "/doorbell/crm", token, b"").await.0, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(host.desk.asked(), [""; 0]);
+    assert!(host.tasks.finish().await);
+    assert!(closed.tasks.finish().await);
+}
+
+#[tokio::test]
+async fn bad_requests_are_told_as_such() {
+    let host = running(None).await;
+    let token = host.token();
+    let token = Some(token.as_str());
+    for (path, body) in [
+        ("/v1/queue/retry", &b"{"[..]),
+        ("/v1/queue/retry", b"\"some\""),
+        ("/v1/sync", b"[1]"),
+        ("/v1/doorbell", b"{\"side\": \"mars\"}"),
+        ("/v1/queue/discard", &vec![b'x'; 300 * 1024]),
+    ] {
+        let (status, json) = host.ask(Method::POST, path, token, body).await;
+        assert_eq!((status, &json["code"]), (StatusCode::BAD_REQUEST, &"bad-request".into()), "{path}: {json}");
+    }
+    let (status, json) = host.ask(Method::GET, "/v1/trace", token, b"").await;
+    assert_eq!((status, &json["code"]), (StatusCode::BAD_REQUEST, &"bad-request".into()));
+    for (method, path) in [(Method::GET, "/v1/nowhere"), (Method::GET, "/v1/stop"), (Method::POST, "/v1/status")] {
+        let (status, json) = host.ask(method, path, token, b"").await;
+        assert_eq!((status, &json["code"]), (StatusCode::NOT_FOUND, &"no-such-route".into()), "{path}");
+    }
+    assert_eq!(host.desk.asked(), [""; 0]);
+    assert!(host.tasks.finish().await);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_token_is_its_owners_alone_and_the_address_goes_with_the_host() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = running(None).await;
+    for name in [TOKEN_FILE, ADDRESS_FILE] {
+        let mode = std::fs::metadata(host.data.path().join(name)).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert!(host.token().len() >= 64);
+    assert!(host.tasks.finish().await);
+    assert!(!host.data.path().join(ADDRESS_FILE).exists());
+    let gone = Client::find(host.data.path()).unwrap_err();
+    let text = Failure::from(gone).text().replace(&host.data.path().display().to_string(), "DATA");
+    assert_eq!(
+        text,
+        "\
+error: no host is running on the data folder DATA
+hint: start it: daybridge run --config FILE; or name the running host's folder with --data or --config
+"
+    );
+}
+
+#[tokio::test]
+async fn a_host_that_was_killed_is_told_from_one_that_never_ran() {
+    let data = tempfile::tempdir().expect("a folder");
+    // A port that was free a moment ago, and that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+    std::fs::write(data.path().join(ADDRESS_FILE), format!("{{\"url\":\"http://127.0.0.1:{port}\",\"pid\":1}}"))
+        .unwrap();
+    std::fs::write(data.path().join(TOKEN_FILE), "x").unwrap();
+    let error = Client::find(data.path()).expect("looks like a host").status().await.unwrap_err();
+    let text = Failure::from(error).text().replace(&port.to_string(), "PORT");
+    assert!(text.starts_with("error: the host at http://127.0.0.1:PORT does not answer\n  Caused by: "), "{text}");
+    assert!(text.ends_with("hint: the host may have been killed: start it again, it goes on where it was\n"), "{text}");
+}
+
+#[tokio::test]
+async fn only_loopback_is_served() {
+    let data = tempfile::tempdir().expect("a folder");
+    let desk = Arc::new(NotingDesk::default());
+    let options =
+        Options { listen: SocketAddr::from(([0, 0, 0, 0], 0)), data: data.path().to_owned(), doorbell_token: None };
+    let error = serve(desk, options, &Tasks::new()).await.unwrap_err();
+    assert!(matches!(error, StartError::NotLoopback(_)));
+    assert_eq!(error.to_string(), "the control address 0.0.0.0:0 is not a loopback address");
+    assert!(files(data.path()).is_empty());
+}
+
+fn files(folder: &Path) -> Vec<std::ffi::OsString> {
+    std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name()).collect()
+}

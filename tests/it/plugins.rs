@@ -1,0 +1,8 @@
+//! Rules on wasmtime: the default chain as data in and data out, guests that misbehave, the gate, replacement while running.
+//! All guests are built from source.
+
+mod chain;
+mod gate;
+mod harm;
+mod live;
+mod support;

@@ -1,0 +1,85 @@
+//! A guest that does what its setting `act` says, mostly harm.
+
+use std::cell::Cell;
+
+use daybridge_rule::prelude::*;
+
+struct Misbehaves;
+
+thread_local! {
+    /// Must never be seen above 1: an instance lives for one call.
+    static CALLS: Cell<i64> = const { Cell::new(0) };
+}
+
+impl Rule for Misbehaves {
+    fn describe() -> Description {
+        Description::new("Does harm")
+            .hooks([Hook::Apply, Hook::Resolve, Hook::Explain, Hook::MatchUser])
+            .setting(Setting::text("act", "nothing", "What to do"))
+            .setting(Setting::number("number", 0, "How much of it"))
+    }
+
+    fn apply(context: &Context, _: &Appointment, draft: &mut Draft) -> Answer {
+        let number = context.setting_number("number");
+        match context.setting_text("act").as_str() {
+            "loop" => loop {
+                std::hint::black_box(());
+            },
+            "allocate" => {
+                let mut kept = Vec::new();
+                loop {
+                    kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                }
+            }
+            "recurse" => draft.location = recurse(number).to_string(),
+            "recurse-wide" => draft.location = recurse_wide([number; 512]).to_string(),
+            "panic" => panic!("no such \u{202e}case: {number}"),
+            "overflow" => draft.location = "x".as_bytes()[usize::try_from(number).unwrap_or(9)].to_string(),
+            "log" => (0..number).for_each(|line| context.info(&format!("line {line} of a very talkative rule"))),
+            "log-long" => context.info(&"x".repeat(usize::try_from(number).unwrap_or(0))),
+            "answer" => draft.body = "x".repeat(usize::try_from(number).unwrap_or(0)),
+            "answer-many" => draft.categories = (0..number).map(|n| n.to_string()).collect(),
+            "count" => {
+                CALLS.set(CALLS.get() + 1);
+                draft.custom.insert("calls".into(), Scalar::Number(CALLS.get()));
+            }
+            "skip" => return skip("it says \u{1b}[31mso"),
+            "hold" => return hold(90, "not yet"),
+            "refuse" => return Err(Refusal::new("no-case", "There is no case").field("regarding").retry().into()),
+            "lookup" => draft.location = format!("{:?}", context.user("4")),
+            _ => draft.add_category("seen"),
+        }
+        pass()
+    }
+
+    fn resolve(_: &Context, _: &Appointment, conflict: &Conflict) -> Option<Choice> {
+        match conflict.field.as_str() {
+            "subject" => Some(Choice::Crm),
+            "location" => Some(Choice::Other(Value::Text("both".into()))),
+            _ => None,
+        }
+    }
+
+    fn explain(_: &Context, failure: &Failure) -> Option<Explanation> {
+        (failure.code == "no-case").then(|| Explanation::new("No case", "It has none", "Give it one"))
+    }
+
+    fn match_user<'a>(_: &Context, person: &Person, candidates: &'a [User]) -> Option<&'a User> {
+        candidates.iter().find(|user| user.logon == person.name)
+    }
+}
+
+#[inline(never)]
+fn recurse(depth: i64) -> i64 {
+    std::hint::black_box(depth) + recurse(std::hint::black_box(depth + 1)) % 7
+}
+
+/// As above, with so much on the stack in memory that this one is used up first.
+#[inline(never)]
+fn recurse_wide(mut values: [i64; 512]) -> i64 {
+    std::hint::black_box(&mut values)[0] += 1;
+    let below = recurse_wide(values);
+    std::hint::black_box(&values)[1] + below % 7
+}
+
+export!(Misbehaves);
