@@ -2,11 +2,20 @@
 
 mod config;
 mod control;
+mod crash;
+mod ews;
+mod exchangelib;
+mod http;
 mod ledger;
 mod plugins;
 mod powercut;
 mod queue;
+mod sage;
 mod scenarios;
 mod sim_crm;
+mod sim_exchange;
 mod store;
 mod tidy;
+mod zones;
+mod cli;
+mod demo;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::people::{self, CUSTOMER, Person};
 use super::teller::{Seen, Teller};
 use super::wait::until;
-use super::wire::{Booking, Mails, Meeting, Send, Simulator};
+use super::wire::{Booking, Mails, Meeting, Simulator};
 use super::{CRM_ZONE, DemoError, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{MailCounts, Status, SyncOrder};
@@ -171,7 +171,7 @@ impl Story {
         let meeting = self.organizers_review().await?;
         let (start, end) = (self.at(2), self.at(3));
         let rename = json!({ "Comm_Subject": REVIEW_RENAMED });
-        let moved = self.organizer.outlook.reschedule(&meeting, start, end, Send::Attendees);
+        let moved = self.organizer.outlook.reschedule(&meeting, start, end);
         let renamed = self.organizer.crm.change(&self.review, &rename);
         tokio::try_join!(moved, renamed)?;
         self.by_people.updates += 2;
