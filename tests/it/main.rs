@@ -19,5 +19,3 @@ mod sim_exchange;
 mod store;
 mod tidy;
 mod zones;
-mod cli;
-mod demo;
