@@ -88,9 +88,7 @@ pub fn edits(before: &Draft, after: Draft) -> Vec<wit::Field> {
     edit("regarding", before.regarding != after.regarding, &|| Value::Links(after.regarding.clone()));
     edit("responses", before.responses != after.responses, &|| text(&after.responses));
     edit("removed", before.is_removed() != after.is_removed(), &|| Value::Flag(after.is_removed()));
-    edit("mail-allowed", before.is_mail_allowed() != after.is_mail_allowed(), &|| {
-        Value::Flag(after.is_mail_allowed())
-    });
+    edit("mail-allowed", before.is_mail_allowed() != after.is_mail_allowed(), &|| Value::Flag(after.is_mail_allowed()));
     for name in before.custom.keys().filter(|name| !after.custom.contains_key(*name)) {
         edits.push(wit::Field { name: format!("{CUSTOM}{name}"), value: Value::Empty });
     }

@@ -45,8 +45,8 @@ pub use context::{Context, LookupError};
 pub use description::{Description, Hook, Lookup, Setting};
 pub use fields::Value;
 pub use model::{
-    Appointment, Attendee, AttendeeKind, Choice, Conflict, Direction, Draft, Importance, Link, Person, Response, Scalar,
-    Sensitivity, ShowAs, Span, Status, Time, User,
+    Appointment, Attendee, AttendeeKind, Choice, Conflict, Direction, Draft, Importance, Link, Person, Response,
+    Scalar, Sensitivity, ShowAs, Span, Status, Time, User,
 };
 
 /// What a rule can do. Implement what it needs; the rest has no effect.
@@ -124,7 +124,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::bindings::export_hooks!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export_hooks!(Exported with_types_in $crate::bindings);
 
             #[used]
             #[unsafe(link_section = "daybridge:api")]
@@ -136,8 +136,8 @@ macro_rules! export {
 /// All that a rule's source names.
 pub mod prelude {
     pub use crate::{
-        Answer, Appointment, Attendee, AttendeeKind, Choice, Conflict, Context, Description, Direction, Draft, Explanation,
-        Failure, Hook, Importance, Link, Lookup, Person, Refusal, Response, Rule, Scalar, Sensitivity, Setting, ShowAs,
-        Span, Status, Stop, Time, User, Value, export, hold, pass, refuse, skip,
+        Answer, Appointment, Attendee, AttendeeKind, Choice, Conflict, Context, Description, Direction, Draft,
+        Explanation, Failure, Hook, Importance, Link, Lookup, Person, Refusal, Response, Rule, Scalar, Sensitivity,
+        Setting, ShowAs, Span, Status, Stop, Time, User, Value, export, hold, pass, refuse, skip,
     };
 }

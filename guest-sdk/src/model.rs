@@ -124,7 +124,10 @@ impl DerefMut for Draft {
 pub enum Time {
     Timed(Span),
     /// First and last day, both included, as `YYYY-MM-DD`.
-    AllDay { first: String, last: String },
+    AllDay {
+        first: String,
+        last: String,
+    },
 }
 
 impl Time {

@@ -1,1 +1,264 @@
 //! Builds everything from the configuration; the only module that names concrete backends.
+//!
+//! [`App::open`] opens the store and signs nowhere in; [`App::start`] sets the feeds and workers going; what a person may
+//! ask of it is [`crate::control::Desk`], in `desk`. Promises: what can be told from the configuration and the data folder
+//! is told before anything runs. Must not know: how any part does its work.
+
+mod check;
+mod desk;
+mod lookups;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub use check::{CheckLine, check};
+use lookups::Lookups;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConflictPolicy};
+use crate::connector::Connector;
+use crate::connector::ews::EwsConnector;
+use crate::connector::sage::Sage;
+use crate::control::http as control;
+use crate::engine::{BrakeLimits, DeleteAgainstEdit, Policy, Winner};
+use crate::error::Chain;
+use crate::feed::{FeedSettings, Feeds};
+use crate::ledger::{Ledger, LedgerError};
+use crate::lifecycle::Tasks;
+use crate::notify::Notifier;
+use crate::people::Assignment;
+use crate::plugin::{Engine, EngineError, Live, LoadError};
+use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
+use crate::rules::Rules;
+use crate::servers::Servers;
+use crate::store::{SledStore, Store, StoreError};
+use crate::worker::{CircuitTimes, Conflicts, Parts, RuleSource, Settings, Worker};
+
+const RULES_HINT: &str =
+    "the message names the file and what to do; the rules folder is rules_dir in the configuration";
+
+/// How often the CRM's users are read again.
+const USERS_INTERVAL: Duration = Duration::from_secs(600);
+
+/// One host, built and ready.
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: Tasks,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) rules: Live,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) started: DateTime<Utc>,
+}
+
+/// Why a host could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("open the data folder")]
+    Store(#[source] StoreError),
+    #[error("open the ledger")]
+    Ledger(#[source] LedgerError),
+    #[error("open the queue")]
+    Queue(#[source] QueueError),
+    #[error("prepare the connection to {server}")]
+    Server {
+        server: String,
+        hint: &'static str,
+        #[source]
+        cause: crate::connector::Error,
+    },
+    #[error("start the rule runtime")]
+    Engine(#[source] EngineError),
+    #[error("load the rules")]
+    Rules(#[source] LoadError),
+    #[error("open the control interface")]
+    Control(#[source] control::StartError),
+}
+
+impl OpenError {
+    /// What to do about it, for a person.
+    pub fn hint(&self) -> String {
+        match self {
+            OpenError::Store(error) => error.hint(),
+            OpenError::Ledger(error) => error.hint(),
+            OpenError::Queue(error) => error.hint(),
+            OpenError::Server { hint, .. } => (*hint).to_owned(),
+            OpenError::Engine(_) => {
+                "rules need a 64-bit processor that wasmtime supports, and memory for their instances".into()
+            }
+            OpenError::Rules(_) => RULES_HINT.into(),
+            OpenError::Control(error) => error.hint(),
+        }
+    }
+}
+
+impl RuleSource for Live {
+    fn current(&self) -> Arc<dyn Rules> {
+        Live::current(self)
+    }
+}
+
+impl App {
+    /// Opens store, queue and ledger, loads the rules, and builds the rest. Nothing runs yet and no server is asked.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with a hint.
+    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let store = SledStore::open(&config.data).map_err(OpenError::Store)?;
+        Self::open_on(Arc::new(store), config, clock).await
+    }
+
+    /// As [`App::open`], on a store that is open already.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with a hint.
+    pub async fn open_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let queue =
+            Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
+        let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
+        let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
+        let servers = Arc::new(servers(&config, &clock)?);
+        let rules = live(&config, &servers)?;
+        let notifier = Arc::new(Notifier::default());
+        let worker = Arc::new(Worker::new(Parts {
+            queue: queue.clone(),
+            ledger: ledger.clone(),
+            servers: servers.clone(),
+            rules: Arc::new(rules.clone()),
+            notifier: notifier.clone(),
+            clock: clock.clone(),
+            settings: settings(&config),
+        }));
+        let feeds = Arc::new(Feeds::new(worker.clone(), feed_settings(&config)));
+        let started = clock.now();
+        let tasks = Tasks::new();
+        Ok(Arc::new(Self { config, clock, tasks, queue, ledger, servers, rules, worker, feeds, notifier, started }))
+    }
+
+    /// Sets workers, feeds and the rules folder's watch going.
+    pub fn start(&self) {
+        self.worker.start(&self.tasks);
+        self.feeds.start(&self.tasks);
+        self.rules.watch(&self.tasks);
+    }
+
+    /// Opens the control interface; answers where it listens.
+    ///
+    /// # Errors
+    /// [`OpenError::Control`].
+    pub async fn serve(self: &Arc<Self>) -> Result<control::Address, OpenError> {
+        let options = control::Options {
+            listen: self.config.control.listen,
+            data: self.config.data.clone(),
+            doorbell_token: self.config.control.doorbell_token.as_ref().map(|token| token.expose().to_owned()),
+        };
+        control::serve(self.clone(), options, &self.tasks).await.map_err(OpenError::Control)
+    }
+
+    /// Resolves when somebody asked the host to stop, or a task died.
+    pub async fn stopping(&self) {
+        self.tasks.stopping().cancelled().await;
+    }
+
+    /// Stops: work under way is finished, nothing new is begun. True if all ended well.
+    pub async fn stop_now(&self) -> bool {
+        self.tasks.finish().await
+    }
+
+    /// CRM users who take no part, by id, with the reason.
+    pub fn left_out(&self) -> Vec<(String, String)> {
+        let people = self.servers.people();
+        people.left_out.iter().map(|(user, reason)| (user.id.0.clone(), reason.clone())).collect()
+    }
+
+    /// How many pairs the ledger holds.
+    pub fn pairs(&self) -> u64 {
+        self.ledger.counts().live
+    }
+}
+
+/// The rules of a configuration, loaded through the gate.
+fn live(config: &Config, servers: &Arc<Servers>) -> Result<Live, OpenError> {
+    let engine = Engine::new().map_err(OpenError::Engine)?;
+    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone()))).map_err(OpenError::Rules)
+}
+
+/// The connectors of a configuration.
+fn servers(config: &Config, clock: &Arc<dyn Clock>) -> Result<Servers, OpenError> {
+    let wrong = |server: &str| {
+        let server = server.to_owned();
+        move |cause: crate::connector::Error| OpenError::Server { server, hint: cause.problem.hint(), cause }
+    };
+    let crm = Sage::new(config.crm.clone(), clock.clone()).map_err(wrong("the CRM"))?;
+    let mut exchange: Vec<Arc<dyn Connector>> = Vec::new();
+    for server in &config.exchange {
+        exchange.push(Arc::new(EwsConnector::new(server.ews.clone()).map_err(wrong(&server.name))?));
+    }
+    Ok(Servers::new(Arc::new(crm), exchange))
+}
+
+fn queue_settings(config: &Config) -> QueueSettings {
+    let sync = &config.sync;
+    QueueSettings {
+        settle: sync.settle(),
+        retry: RetrySettings { first: sync.retry_first(), cap: sync.retry_max(), ..RetrySettings::default() },
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let sync = &config.sync;
+    let (winner, conflicts) = match sync.conflict {
+        ConflictPolicy::Crm => (Winner::Crm, Conflicts::Fixed),
+        ConflictPolicy::Exchange => (Winner::Exchange, Conflicts::Fixed),
+        ConflictPolicy::Latest => (Winner::Crm, Conflicts::Latest),
+    };
+    Settings {
+        policy: Policy {
+            crm_to_exchange: sync.crm_to_exchange,
+            exchange_to_crm: sync.exchange_to_crm,
+            winner,
+            field_winners: std::collections::BTreeMap::new(),
+            delete_against_edit: DeleteAgainstEdit::EditWins,
+        },
+        conflicts,
+        past_window: TimeDelta::days(sync.past_days.into()),
+        brake: BrakeLimits {
+            count: u32::try_from(sync.delete_count).unwrap_or(u32::MAX),
+            fraction: sync.delete_fraction,
+            ..BrakeLimits::default()
+        },
+        mail_cap: Some(u32::try_from(sync.mail_cap).unwrap_or(u32::MAX)),
+        circuit: CircuitTimes {
+            first: sync.retry_first().min(CircuitTimes::default().first),
+            longest: sync.retry_max().min(CircuitTimes::default().longest),
+        },
+        workers: sync.workers,
+    }
+}
+
+fn feed_settings(config: &Config) -> FeedSettings {
+    FeedSettings {
+        poll: config.sync.poll_interval(),
+        sweep: config.sync.sweep_interval(),
+        users: USERS_INTERVAL,
+        assignments: config
+            .exchange
+            .iter()
+            .map(|server| Assignment {
+                server: server.name.clone(),
+                mailboxes: (!server.mailboxes.is_empty()).then(|| server.mailboxes.clone()),
+            })
+            .collect(),
+    }
+}
+
+/// One line for a log or a person.
+fn line(error: &(dyn std::error::Error + 'static)) -> String {
+    Chain(error).to_string()
+}

@@ -4,12 +4,18 @@
 //! `error:`, its causes and a `hint:`; the exit code is 0 when done, 1 when the person can mend it, 2 when it is ours.
 //! Must not know: store, queue, servers. A running host is asked over [`crate::control`].
 
+mod check;
 mod completions;
+#[cfg(feature = "sim")]
+mod demo;
 mod failure;
 mod init;
 mod output;
 mod queue;
 mod rules;
+mod run;
+#[cfg(feature = "sim")]
+mod simulate;
 mod status;
 mod stop;
 mod sync;
@@ -21,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, environment};
-use crate::control::client::Client;
+use crate::config::{Config, ConfigError, environment};
+use crate::control::client::{Client, ClientError};
 pub use failure::Failure;
 
 /// Configuration that is taken when none is named.
@@ -48,8 +54,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See it work: two simulated servers, a host and a story, all on this machine.
+    #[cfg(feature = "sim")]
+    Demo(demo::Arguments),
     /// Write a commented configuration file.
     Init(init::Arguments),
+    /// Sign in everywhere, match users with mailboxes, load the rules; changes nothing.
+    Check(check::Arguments),
+    /// Keep both sides the same until stopped.
+    Run(run::Arguments),
     /// Show how a running host is: what waits where, and why.
     Status(status::Arguments),
     /// Run a pass now, or show what it would write (--dry-run).
@@ -64,6 +77,10 @@ enum Command {
     Queue(queue::Command),
     /// Ask a running host to stop.
     Stop(stop::Arguments),
+    /// Run a simulated server that speaks the real protocol, for trying things out.
+    #[cfg(feature = "sim")]
+    #[command(subcommand)]
+    Simulate(simulate::Command),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
 }
@@ -87,12 +104,25 @@ impl HostChoice {
 
     /// The way to the running host.
     fn client(&self) -> Result<Client, Failure> {
+        self.find().map_err(|missing| match missing {
+            Missing::Config(error) => error.into(),
+            Missing::Host(error) => error.into(),
+        })
+    }
+
+    fn find(&self) -> Result<Client, Missing> {
         let data = match &self.data {
             Some(data) => data.clone(),
-            None => Config::data_of(&self.config_file(), &environment)?,
+            None => Config::data_of(&self.config_file(), &environment).map_err(Missing::Config)?,
         };
-        Ok(Client::find(&data)?)
+        Client::find(&data).map_err(Missing::Host)
     }
+}
+
+/// What kept a command from finding the host.
+enum Missing {
+    Config(ConfigError),
+    Host(ClientError),
 }
 
 /// Does what the arguments say, prints any failure, and answers the exit code. The first argument is the program's name.
@@ -116,13 +146,19 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn execute(command: Command) -> Result<(), Failure> {
     match command {
+        #[cfg(feature = "sim")]
+        Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Init(arguments) => init::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments).await,
+        Command::Run(arguments) => run::run(&arguments).await,
         Command::Status(arguments) => status::run(&arguments).await,
         Command::Sync(arguments) => sync::run(&arguments).await,
         Command::Trace(arguments) => trace::run(&arguments).await,
         Command::Rules(command) => rules::run(&command).await,
         Command::Queue(command) => queue::run(&command).await,
         Command::Stop(arguments) => stop::run(&arguments).await,
+        #[cfg(feature = "sim")]
+        Command::Simulate(command) => simulate::run(&command).await,
         Command::Completions(arguments) => {
             completions::run(&arguments);
             Ok(())

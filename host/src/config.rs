@@ -13,12 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::connector::sage::config::SageConfig;
+use crate::plugin::{ChainConfig, RuleEntry};
 
 pub use example::EXAMPLE;
-pub use sections::{
-    ConflictPolicy, Control, ExchangeKind, ExchangeServer, Log, Notify, OnError, RuleDirection, RuleEntry, RuleLimits,
-    Sync,
-};
+pub use sections::{ConflictPolicy, Control, ExchangeKind, ExchangeServer, Log, Notify, Sync};
 
 /// Largest configuration file that is read: a mistake (a log, a database) is noticed instead of loaded.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -30,13 +28,13 @@ pub struct Config {
     pub file: PathBuf,
     /// Folder for all durable state of this host.
     pub data: PathBuf,
-    /// Folder whose `*.wasm` files join the chain after the entries of `rules`, in the order of their names.
+    /// Folder of rule files; one there takes the place of a built-in rule of the same file name.
     pub rules_dir: Option<PathBuf>,
     pub crm: SageConfig,
     /// At least one; exactly one is primary.
     pub exchange: Vec<ExchangeServer>,
     pub sync: Sync,
-    /// The chain in order; empty for the default set.
+    /// The chain in order; the default one if the operator wrote none.
     pub rules: Vec<RuleEntry>,
     pub control: Control,
     pub notify: Notify,
@@ -116,6 +114,11 @@ impl Config {
         let text = Self::text_of(file)?;
         let document = text::Document::new(file, &text, environment)?;
         sections::data_folder(&document, &mut document.whole())
+    }
+
+    /// The rules as the rule runtime takes them.
+    pub fn chain(&self) -> ChainConfig {
+        ChainConfig { folder: self.rules_dir.clone(), rules: self.rules.clone() }
     }
 
     fn text_of(file: &Path) -> Result<String, ConfigError> {

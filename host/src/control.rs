@@ -78,10 +78,12 @@ pub struct Status {
     pub queue: QueueCounts,
     /// Writes carried out since the host started.
     pub writes: WriteCounts,
-    /// Mails declared by writes carried out since the data folder was made.
+    /// Pairs both sides have a copy of.
+    pub pairs: u64,
+    /// Mails declared by writes carried out since the host started.
     pub mail: MailCounts,
-    /// Set while deletes wait for a person's yes.
-    pub brake: Option<Reason>,
+    /// What people were told since the host started, oldest first.
+    pub notices: Vec<Reason>,
 }
 
 /// Which generation of the rule chain is in force.
@@ -105,7 +107,6 @@ pub struct ContainerStatus {
     pub last_sweep: Option<DateTime<Utc>>,
     /// Why nothing is asked of it at present.
     pub paused: Option<Paused>,
-    pub queue: QueueCounts,
 }
 
 /// A container or server that is left alone for a while.

@@ -318,6 +318,11 @@ impl Feeds {
                 tracing::warn!(container.side = %container.side(), error = %other, "A feed could not be read; tried again")
             }
         }
+        self.failure(trouble)
+    }
+
+    /// A trouble in words for people.
+    pub fn failure(&self, trouble: &Trouble) -> FeedFailure {
         FeedFailure { code: trouble.code(), message: trouble.to_string(), hint: trouble.hint() }
     }
 

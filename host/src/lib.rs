@@ -30,6 +30,8 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod control;
+#[cfg(feature = "sim")]
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod feed;

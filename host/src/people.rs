@@ -12,6 +12,8 @@ use crate::model::{Address, Container, User, UserId};
 #[derive(Clone, Debug, Default)]
 pub struct People {
     mailboxes: BTreeMap<String, Mailbox>,
+    /// The CRM's users, as read.
+    pub users: Vec<User>,
     /// Users who take no part, with the reason.
     pub left_out: Vec<(User, String)>,
 }
@@ -36,7 +38,7 @@ pub struct Assignment {
 impl People {
     /// Matches users with mailboxes.
     pub fn matched(users: &[User], servers: &[Assignment]) -> Self {
-        let mut people = People::default();
+        let mut people = People { users: users.to_vec(), ..People::default() };
         let named: BTreeMap<String, &str> = servers
             .iter()
             .flat_map(|server| {

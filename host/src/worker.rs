@@ -19,9 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tokio::sync::broadcast;
 
 pub use circuit::{CircuitTimes, Circuits, Waiting};
-pub use consider::Decision;
+pub use consider::{Decision, Summary};
 pub use trouble::Trouble;
 
 use crate::clock::Clock;
@@ -40,6 +41,9 @@ use crate::servers::Servers;
 /// step can make.
 const LEASE: Duration = Duration::from_secs(600);
 
+/// Outcomes kept for a listener that is slower than the work; the oldest are let go and only the listing suffers.
+const OUTCOMES_MAX: usize = 1024;
+
 /// How often a step is tried again at once after somebody changed the item in between, before it goes back to the queue.
 const CONFLICTS_MAX: u32 = 5;
 
@@ -54,10 +58,20 @@ pub trait RuleSource: Send + Sync {
     fn current(&self) -> Arc<dyn Rules>;
 }
 
+/// Who wins a field that both sides moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflicts {
+    /// The policy's winner, always.
+    Fixed,
+    /// The side whose change the host heard of last. Wall clocks of the two servers are never compared.
+    Latest,
+}
+
 /// The operator's choices.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub policy: Policy,
+    pub conflicts: Conflicts,
     /// Unpaired appointments that ended longer ago are not taken up.
     pub past_window: TimeDelta,
     pub brake: BrakeLimits,
@@ -79,6 +93,7 @@ pub struct Worker {
     circuits: Circuits,
     brake: Mutex<Brake>,
     counts: Counts,
+    outcomes: broadcast::Sender<Summary>,
 }
 
 /// What was done since the start.
@@ -133,11 +148,28 @@ impl Worker {
             circuits: Circuits::default(),
             brake: Mutex::default(),
             counts: Counts::default(),
+            outcomes: broadcast::Sender::new(OUTCOMES_MAX),
         }
     }
 
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What is done from now on, one summary for each appointment worked off.
+    pub fn watch(&self) -> broadcast::Receiver<Summary> {
+        self.outcomes.subscribe()
+    }
+
+    /// What would be done about an appointment; writes nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] that would keep it from being worked off.
+    pub async fn plan(&self, key: &Key, changes: &[Change]) -> Result<Summary, Trouble> {
+        match self.consider(key, changes).await {
+            Err(Trouble::Belongs(other)) => self.consider(&other, changes).await.map(|decision| decision.summary()),
+            other => other.map(|decision| decision.summary()),
+        }
     }
 
     /// Servers and mailboxes that are being waited for.
@@ -224,6 +256,8 @@ impl Worker {
         if done.exchange_writes > 0 {
             self.counts.add_mail(decision.mail.budget);
         }
+        // Nobody may be listening.
+        let _ = self.outcomes.send(decision.summary());
         let generation = decision.rules.generation();
         match &decision.op {
             Op::Nothing | Op::Skip(_) => tracing::debug!(

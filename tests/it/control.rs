@@ -67,12 +67,12 @@ fn status() -> Status {
             last_pass: None,
             last_sweep: None,
             paused: Some(Paused { reason: reason(), until: DateTime::from_timestamp(1_800_000_060, 0) }),
-            queue: QueueCounts { waiting: 1, leased: 2, parked: 3 },
         }],
         queue: QueueCounts { waiting: 1, leased: 2, parked: 3 },
         writes: WriteCounts { crm: 4, exchange: 5 },
         mail: MailCounts { invitations: 6, updates: 7, cancellations: 8 },
-        brake: Some(reason()),
+        pairs: 12,
+        notices: vec![reason()],
     }
 }
 

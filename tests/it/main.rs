@@ -1,11 +1,21 @@
 //! The one test binary.
 
+mod cli;
 mod config;
 mod control;
+mod crash;
+mod demo;
+mod ews;
+mod exchangelib;
+mod http;
 mod ledger;
 mod plugins;
 mod powercut;
 mod queue;
+mod sage;
+mod scenarios;
 mod sim_crm;
+mod sim_exchange;
 mod store;
 mod tidy;
+mod zones;

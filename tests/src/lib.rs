@@ -1,5 +1,20 @@
-//! Test support.
+//! What the tests share: wire clients of their own, a host between two simulators, waits with a limit, the common oracle.
+//!
+//! The wire clients are deliberately not the product's connectors: a mistake made twice would hide itself.
 
 pub mod churn;
+pub mod crm;
+pub mod ews;
 pub mod guests;
+pub mod host;
 pub mod program;
+pub mod time;
+pub mod wait;
+
+/// Ids of the CRM simulator's users.
+pub mod user {
+    pub const SUSAN: &str = "11";
+    pub const TERRY: &str = "12";
+    pub const MARY: &str = "13";
+    pub const WILLIAM: &str = "14";
+}

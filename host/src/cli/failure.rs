@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::app::OpenError;
 use crate::config::ConfigError;
 use crate::control::client::ClientError;
 use crate::control::{Refusal, RefusalKind};
@@ -79,6 +80,12 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        Self::from_error(&error, error.hint())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
         Self::from_error(&error, error.hint())
     }
 }

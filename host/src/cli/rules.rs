@@ -1,10 +1,13 @@
 //! `daybridge rules ...`: the chain in force.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::output::{line, table};
 use super::{Failure, HostChoice, output};
 use crate::control::RuleChain;
+use crate::plugin::package;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -12,6 +15,24 @@ pub(super) enum Command {
     List(Arguments),
     /// Load the rules again; if one is refused, the chain in force stays.
     Reload(Arguments),
+    /// Build rules from their Rust crates; needs cargo and the target wasm32-unknown-unknown.
+    Build(BuildArguments),
+}
+
+#[derive(Args)]
+pub(super) struct BuildArguments {
+    /// Folders of the rules' crates.
+    #[arg(required = true, value_name = "DIR")]
+    crates: Vec<PathBuf>,
+    /// Folder for the built rules; each is named after its crate's folder.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Cargo's target folder, if not the usual one.
+    #[arg(long, value_name = "DIR")]
+    target: Option<PathBuf>,
+    /// Print one JSON object per rule.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -27,11 +48,35 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
     let (arguments, chain) = match command {
         Command::List(arguments) => (arguments, arguments.host.client()?.rules().await?),
         Command::Reload(arguments) => (arguments, arguments.host.client()?.reload_rules().await?),
+        Command::Build(arguments) => return build(arguments),
     };
     if arguments.json {
         return output::json(&chain);
     }
     show(&chain);
+    Ok(())
+}
+
+fn build(arguments: &BuildArguments) -> Result<(), Failure> {
+    for folder in &arguments.crates {
+        let named = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let name = named.ok_or_else(|| {
+            Failure::mendable(
+                format!("{} is not a folder", folder.display()),
+                "name the folder that holds the rule's Cargo.toml",
+            )
+        })?;
+        let out = arguments.out.join(format!("{name}.wasm"));
+        let built = package::build_rule(folder, &out, arguments.target.as_deref())
+            .map_err(|error| Failure::from_error(&error, "mend the rule as the compiler says, then build it again"))?;
+        if arguments.json {
+            output::json(&serde_json::json!({
+                "file": built.file, "bytes": built.bytes, "digest": built.digest, "source": built.source,
+            }))?;
+        } else {
+            line(&format!("{}: {} bytes, digest {:.12}", built.file.display(), built.bytes, built.digest));
+        }
+    }
     Ok(())
 }
 

@@ -4,6 +4,9 @@ use super::output::{count, line, table, time_or_dash};
 use super::{Failure, HostChoice, output};
 use crate::control::{ContainerStatus, Status};
 
+/// Notices printed: the newest of the host's; the log has them all.
+const NOTICES_SHOWN: usize = 5;
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -40,16 +43,22 @@ fn show(status: &Status) {
         count(mail.updates, "update", "updates"),
         count(mail.cancellations, "cancellation", "cancellations"),
     ));
-    if let Some(brake) = &status.brake {
-        line(&format!("BRAKE: {}\n  {}", brake.message, brake.hint));
-    }
-    line("");
+    line(&format!(
+        "{}; queue: {} waiting, {} in work, {} parked\n",
+        count(status.pairs, "pair", "pairs"),
+        status.queue.waiting,
+        status.queue.leased,
+        status.queue.parked
+    ));
     let rows: Vec<Vec<String>> = status.containers.iter().map(row).collect();
-    table(&["CONTAINER", "SERVER", "LAST PASS", "WAITING", "IN WORK", "PARKED", "STATE"], &rows);
+    table(&["CONTAINER", "SERVER", "LAST PASS", "LAST SWEEP", "STATE"], &rows);
     for container in &status.containers {
         if let Some(paused) = &container.paused {
             line(&format!("\n{}: {}\n  {}", container.container, paused.reason.message, paused.reason.hint));
         }
+    }
+    for notice in status.notices.iter().rev().take(NOTICES_SHOWN) {
+        line(&format!("\n{}\n  {}", notice.message, notice.hint));
     }
     if status.queue.parked > 0 {
         line(&format!(
@@ -71,9 +80,7 @@ fn row(container: &ContainerStatus) -> Vec<String> {
         container.container.clone(),
         container.server.clone(),
         time_or_dash(container.last_pass),
-        container.queue.waiting.to_string(),
-        container.queue.leased.to_string(),
-        container.queue.parked.to_string(),
+        time_or_dash(container.last_sweep),
         state,
     ]
 }

@@ -1,8 +1,18 @@
 //! `daybridge sync`: one pass, or what it would do.
 
+use std::sync::Arc;
+
 use super::output::{count, line, table};
-use super::{Failure, HostChoice, output};
-use crate::control::{MailCounts, PlanLine, SideName, SyncOrder, SyncReport};
+use super::{Failure, HostChoice, Missing, output};
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::{Config, environment};
+use crate::control::client::ClientError;
+use crate::control::{Desk, MailCounts, PlanLine, SideName, SyncOrder, SyncReport};
+use crate::{lifecycle, telemetry};
+
+/// Without a host of its own the command prints its report; its log tells only what a person must know besides.
+const LEVEL_ALONE: &str = "warn";
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -24,12 +34,51 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let order =
         SyncOrder { containers: arguments.containers.clone(), sweep: arguments.sweep, dry_run: arguments.dry_run };
-    let report = arguments.host.client()?.sync(&order).await?;
+    let report = match ask(&arguments.host, &order).await? {
+        Some(report) => report,
+        None => alone(&arguments.host, &order).await?,
+    };
     if arguments.json {
         return output::json(&report);
     }
     show(&report);
     Ok(())
+}
+
+/// Asks the running host; nothing if there is none, or one that was killed and has left its address behind.
+async fn ask(host: &HostChoice, order: &SyncOrder) -> Result<Option<SyncReport>, Failure> {
+    let answer = match host.find() {
+        Ok(client) => client.sync(order).await,
+        Err(Missing::Host(error)) => Err(error),
+        Err(Missing::Config(error)) => return Err(error.into()),
+    };
+    match answer {
+        Ok(report) => Ok(Some(report)),
+        Err(ClientError::NotRunning { .. } | ClientError::NoAnswer { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs the pass in this process. A host that does run holds the data folder, so there are never two at work.
+async fn alone(host: &HostChoice, order: &SyncOrder) -> Result<SyncReport, Failure> {
+    let mut config = Config::load(&host.config_file(), &environment)?;
+    if let Some(data) = &host.data {
+        config.data.clone_from(data);
+    }
+    telemetry::start(LEVEL_ALONE, config.log.format).map_err(Failure::ours)?;
+    let app = App::open(config, Arc::new(SystemClock)).await?;
+    let report = tokio::select! {
+        report = app.sync(order) => Some(report),
+        () = lifecycle::asked_by_system() => None,
+    };
+    let ended = app.stop_now().await;
+    let report = report.ok_or_else(|| {
+        Failure::mendable(
+            "the pass was interrupted",
+            "nothing is lost: what it found waits in the queue for the next pass",
+        )
+    })??;
+    if ended { Ok(report) } else { Err(Failure::ours("the pass did not end cleanly; see the log above")) }
 }
 
 fn show(report: &SyncReport) {

@@ -15,7 +15,9 @@ use super::{Config, ConfigError};
 use crate::connector::ews::config::EwsConfig;
 use crate::connector::http::Secret;
 use crate::connector::sage::config::SageConfig;
-use crate::model::Address;
+use crate::model::{Address, Direction};
+use crate::plugin::lookup::Kind;
+use crate::plugin::{self, Limits, OnError, RuleEntry};
 use crate::telemetry;
 
 /// One Exchange server: how to reach it, and which of its mailboxes take part.
@@ -119,53 +121,68 @@ pub enum ConflictPolicy {
     Latest,
 }
 
-/// One rule of the chain, in the operator's words.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// One rule of the chain, as the operator writes it.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RuleEntry {
-    /// What people call it; unique in the chain.
-    pub name: String,
-    /// The component; without it, the rule of that name from the default set.
+struct WrittenRule {
     #[serde(default)]
-    pub file: Option<PathBuf>,
+    name: String,
+    file: String,
     #[serde(default = "yes")]
-    pub enabled: bool,
-    /// `crm-to-exchange`, `exchange-to-crm`; both if none is named.
+    enabled: bool,
     #[serde(default)]
-    pub directions: Vec<RuleDirection>,
+    directions: Vec<WrittenDirection>,
     #[serde(default)]
-    pub on_error: OnError,
-    /// Handed to the rule, after a check against what it says it understands.
+    on_error: WrittenOnError,
     #[serde(default)]
-    pub settings: toml::Table,
+    settings: serde_json::Map<String, serde_json::Value>,
     #[serde(default)]
-    pub limits: RuleLimits,
+    lookups: Vec<String>,
+    #[serde(default)]
+    limits: WrittenLimits,
+    #[serde(default)]
+    default_message: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RuleDirection {
+enum WrittenDirection {
     CrmToExchange,
     ExchangeToCrm,
 }
 
-/// What becomes of an appointment whose rule failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum OnError {
-    /// Tried again later, with growing delays.
+enum WrittenOnError {
     #[default]
-    Retry,
-    /// Kept until a person acts.
     Park,
+    Skip,
 }
 
 /// What one call of a rule may use; what is not named is at its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct RuleLimits {
-    pub time_ms: Option<u64>,
-    pub memory_mb: Option<u64>,
+struct WrittenLimits {
+    deadline_ms: Option<u64>,
+    memory_mb: Option<u64>,
+    table_elements: Option<u64>,
+    answer_kb: Option<u64>,
+    log_kb: Option<u64>,
+}
+
+impl WrittenLimits {
+    fn limits(self) -> Limits {
+        let default = Limits::default();
+        let bytes =
+            |count: Option<u64>, shift: u32, default| count.map_or(default, |count| count.saturating_mul(1 << shift));
+        Limits {
+            deadline: self.deadline_ms.map_or(default.deadline, Duration::from_millis),
+            memory: bytes(self.memory_mb, 20, default.memory),
+            table_elements: self.table_elements.unwrap_or(default.table_elements),
+            answer: bytes(self.answer_kb, 10, default.answer),
+            log: bytes(self.log_kb, 10, default.log),
+        }
+    }
 }
 
 /// The interface for the command line and the CRM's doorbell.
@@ -265,9 +282,11 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
     check_sync(document, &sync_section, &sync)?;
 
     let mut rules = Vec::new();
-    for mut rule in top.take_sections(document, "rules")? {
-        document.absolute_paths(&mut rule);
-        rules.push(document.read(rule)?);
+    for section in top.take_sections(document, "rules")? {
+        rules.push(rule(document, section)?);
+    }
+    if rules.is_empty() {
+        rules = plugin::default_chain();
     }
 
     let mut control = top.take_section(document, "control")?;
@@ -390,6 +409,43 @@ fn exchange(
         ));
     }
     Ok(servers)
+}
+
+fn rule(document: &Document<'_>, section: Section<'_>) -> Result<RuleEntry, ConfigError> {
+    let places = section.clone();
+    let written: WrittenRule = document.read(section)?;
+    let limits = written.limits.limits();
+    limits
+        .check()
+        .map_err(|problem| document.wrong(&places.place("limits"), format!("rules.limits: {problem}"), SEE_EXAMPLE))?;
+    let mut lookups = Vec::new();
+    for name in &written.lookups {
+        lookups.push(Kind::named(name).ok_or_else(|| {
+            document.wrong(
+                &places.place("lookups"),
+                format!("there is no look-up {name}"),
+                "a rule's description names the look-ups it asks for",
+            )
+        })?);
+    }
+    let direction = |written: &WrittenDirection| match written {
+        WrittenDirection::CrmToExchange => Direction::CrmToExchange,
+        WrittenDirection::ExchangeToCrm => Direction::ExchangeToCrm,
+    };
+    Ok(RuleEntry {
+        name: written.name,
+        file: written.file,
+        enabled: written.enabled,
+        directions: written.directions.iter().map(direction).collect(),
+        on_error: match written.on_error {
+            WrittenOnError::Park => OnError::Park,
+            WrittenOnError::Skip => OnError::Skip,
+        },
+        settings: written.settings,
+        lookups,
+        limits,
+        default_message: written.default_message,
+    })
 }
 
 fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Result<(), ConfigError> {

@@ -120,13 +120,8 @@ impl<'a> Document<'a> {
                 section.put(key, value, at);
             }
         }
-        self.absolute_paths(section);
-        Ok(())
-    }
-
-    /// Makes the paths of a section begin at the file's folder.
-    pub fn absolute_paths(&self, section: &mut Section<'_>) {
         absolute(&mut section.table, &self.path(""));
+        Ok(())
     }
 
     fn secret_file(&self, key: &str, name: &str, at: &Range<usize>) -> Result<String, ConfigError> {
@@ -332,10 +327,10 @@ pub(super) fn did_you_mean(wrong: &str, known: &[&str]) -> String {
     }
 }
 
-/// Makes the paths of `file` and `..._file` keys begin at the configuration's folder.
+/// Makes the paths of `..._file` keys begin at the configuration's folder.
 fn absolute(table: &mut DeTable<'_>, base: &Path) {
     for (key, value) in table.iter_mut() {
-        let is_path = key.get_ref() == "file" || key.get_ref().ends_with("_file");
+        let is_path = key.get_ref().ends_with("_file");
         match value.get_mut() {
             DeValue::String(text) if is_path => {
                 *text = Cow::Owned(base.join(text.as_ref()).to_string_lossy().into_owned());

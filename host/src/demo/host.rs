@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use super::wait::until;
 use super::{CRM_ZONE, DemoError};
 use crate::control::client::Client;
+use crate::plugin;
 use crate::sim;
 
 /// What the CRM's table script shows at the door; a fresh one for each demo would tell nobody more.
@@ -30,6 +31,8 @@ const OVERRIDES: [&str; 5] = [
     "DAYBRIDGE_CONTROL_DOORBELL_TOKEN",
 ];
 
+/// The story's own rule in the rules folder.
+const RULE_FILE: &str = "example.wasm";
 /// The rule that is in force at first, and the one that takes its place.
 const FIRST_RULE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/dist/category.wasm"));
 const SECOND_RULE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/dist/subject-tag.wasm"));
@@ -56,11 +59,17 @@ pub(super) fn write_files(
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
+    // The default chain, and at its end the rule that the story replaces.
+    let files = plugin::default_chain().into_iter().map(|rule| rule.file).chain([RULE_FILE.to_owned()]);
+    let rules: String = files.map(|file| format!("\n[[rules]]\nfile = {file:?}\n")).collect();
     replace(&rule_file(folder), FIRST_RULE).map_err(failed)?;
     let service = |role: &str| DemoError::new(format!("the simulated {role} has no service account"));
     let crm_user = crm.users().into_iter().find(|user| user.role == "service").ok_or_else(|| service("CRM"))?;
-    let mailbox_user =
-        exchange.users().into_iter().find(|user| user.role == "service").ok_or_else(|| service("Exchange server"))?;
+    let mailbox_user = exchange
+        .users()
+        .into_iter()
+        .find(|user| user.role == sim::exchange::Role::Service)
+        .ok_or_else(|| service("Exchange server"))?;
     let config = folder.join("daybridge.toml");
     let text = format!(
         "# Written by `daybridge demo`; every key is explained by: daybridge init --print
@@ -87,7 +96,7 @@ retry_max_s = 1
 
 [control]
 doorbell_token = {DOORBELL_TOKEN:?}
-",
+{rules}",
         crm_url = crm.crm_url(),
         crm_login = crm_user.login,
         crm_password = crm_user.password,
@@ -104,7 +113,8 @@ impl HostProcess {
     /// Starts a host and waits until it has looked at everything once.
     pub async fn start(config: &Path) -> Result<Self, DemoError> {
         let folder = config.parent().unwrap_or(Path::new("."));
-        let program = std::env::current_exe().map_err(|error| DemoError::caused_by("find this program's file", error))?;
+        let program =
+            std::env::current_exe().map_err(|error| DemoError::caused_by("find this program's file", error))?;
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -202,7 +212,7 @@ impl HostProcess {
 }
 
 fn rule_file(folder: &Path) -> PathBuf {
-    folder.join("rules").join("50-example.wasm")
+    folder.join("rules").join(RULE_FILE)
 }
 
 /// Writes a file whole or not at all, as everyone should who hands files to a running program.

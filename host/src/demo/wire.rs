@@ -8,7 +8,7 @@ mod exchange;
 mod sim;
 
 pub(super) use crm::{Booking, Crm};
-pub(super) use exchange::{Meeting, Outlook, Send};
+pub(super) use exchange::{Meeting, Outlook};
 pub(super) use sim::{Mails, Simulator};
 
 use std::time::Duration;

@@ -209,7 +209,9 @@ fn backtrace(error: &wasmtime::Error) -> Vec<String> {
 
 /// Rust's older symbol names carry a hash at the end and escapes within; what people need is the path.
 fn demangled(name: &str) -> String {
-    let Some(mangled) = name.strip_prefix("_ZN").and_then(|rest| rest.strip_suffix('E')) else { return name.to_owned() };
+    let Some(mangled) = name.strip_prefix("_ZN").and_then(|rest| rest.strip_suffix('E')) else {
+        return name.to_owned();
+    };
     let (mut rest, mut parts) = (mangled, Vec::new());
     while let Some(end) = rest.find(|letter: char| !letter.is_ascii_digit()) {
         let (Some(digits), Some(after)) = (rest.get(..end), rest.get(end..)) else { break };

@@ -221,7 +221,10 @@ impl Chain {
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chain").field("generation", &self.generation).field("rules", &self.infos).finish_non_exhaustive()
+        f.debug_struct("Chain")
+            .field("generation", &self.generation)
+            .field("rules", &self.infos)
+            .finish_non_exhaustive()
     }
 }
 
@@ -357,7 +360,10 @@ impl Source {
         match default_rules().iter().find(|(name, _)| *name == entry.file) {
             Some((_, bytes)) => Ok(Source::BuiltIn(bytes)),
             None => Err(Refused::Missing {
-                folder: config.folder.as_ref().map_or("(no rules folder)".into(), |folder| folder.display().to_string()),
+                folder: config
+                    .folder
+                    .as_ref()
+                    .map_or("(no rules folder)".into(), |folder| folder.display().to_string()),
                 built_in: default_rules().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
             }),
         }

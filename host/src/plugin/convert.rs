@@ -10,8 +10,8 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use super::bindings::daybridge::rules::types as wit;
 use super::limits::clean;
 use crate::model::{
-    Address, Appointment, Attendee, AttendeeKind, Direction, Field, Importance, Link, Person, Recurrence, Response, Scalar,
-    Sensitivity, ShowAs, Span, Status, Time, User, UserId, Value, Zone,
+    Address, Appointment, Attendee, AttendeeKind, Direction, Field, Importance, Link, Person, Recurrence, Response,
+    Scalar, Sensitivity, ShowAs, Span, Status, Time, User, UserId, Value, Zone,
 };
 use crate::rules::{Conflict, Draft, Explanation, Failure, Resolution};
 
@@ -89,10 +89,7 @@ pub fn conflict(conflict: &Conflict) -> wit::Conflict {
 ///
 /// # Errors
 /// One readable line naming the first value that does not fit its field.
-pub fn resolutions(
-    asked: &[Conflict],
-    answers: Vec<wit::Resolution>,
-) -> Result<BTreeMap<Field, Resolution>, String> {
+pub fn resolutions(asked: &[Conflict], answers: Vec<wit::Resolution>) -> Result<BTreeMap<Field, Resolution>, String> {
     let mut decided = BTreeMap::new();
     for wit::Resolution { field, choice } in answers {
         let field = named(&field)?;
@@ -145,7 +142,9 @@ pub fn size(fields: &[wit::Field]) -> u64 {
             wit::Value::Texts(list) => list.iter().map(|text| text.len() + 8).sum(),
             wit::Value::Person(person) => texts(&[&person.name, &person.address]),
             wit::Value::People(people) => people.iter().map(|one| texts(&[&one.name, &one.address]) + 32).sum(),
-            wit::Value::Links(links) => links.iter().map(|link| texts(&[&link.entity, &link.id, &link.name]) + 24).sum(),
+            wit::Value::Links(links) => {
+                links.iter().map(|link| texts(&[&link.entity, &link.id, &link.name]) + 24).sum()
+            }
             wit::Value::Time(_) => 64,
             wit::Value::Empty | wit::Value::Flag(_) | wit::Value::Number(_) | wit::Value::Decimal(_) => 8,
         };
@@ -237,7 +236,8 @@ fn time_from_wit(field: &Field, time: wit::Time) -> Result<Time, String> {
     match time {
         wit::Time::Timed(span) => {
             let instant = |seconds: i64| {
-                DateTime::from_timestamp(seconds, 0).ok_or_else(|| format!("sets field {field} to no instant: {seconds}"))
+                DateTime::from_timestamp(seconds, 0)
+                    .ok_or_else(|| format!("sets field {field} to no instant: {seconds}"))
             };
             let (start, end) = (instant(span.start)?, instant(span.end)?);
             if end < start {
@@ -402,7 +402,8 @@ mod tests {
             (IMPORTANCES.map(|(case, _)| word(&IMPORTANCES, case)).to_vec(), 3),
             (STATUSES.map(|(case, _)| word(&STATUSES, case)).to_vec(), 4),
         ] {
-            let distinct: std::collections::BTreeSet<String> = cases.into_iter().filter(|word| !word.is_empty()).collect();
+            let distinct: std::collections::BTreeSet<String> =
+                cases.into_iter().filter(|word| !word.is_empty()).collect();
             assert_eq!(distinct.len(), words);
         }
     }
@@ -437,11 +438,19 @@ mod tests {
         check("subject", wit::Value::Number(1), "sets field subject to a number");
         check("custom.x", wit::Value::Decimal(0.5), "sets field custom.x to a decimal number");
         check("reminder", wit::Value::Number(-1), "sets field reminder to a number of minutes out of range");
-        check("mail-allowed", wit::Value::Flag(true), "sets field mail-allowed to true, but mail can only be forbidden");
+        check(
+            "mail-allowed",
+            wit::Value::Flag(true),
+            "sets field mail-allowed to true, but mail can only be forbidden",
+        );
         check("removed", wit::Value::Empty, "sets field removed to something that is no flag");
         check("body-html", wit::Value::Empty, "sets field body-html, which is for reading only; set body");
         check("time", wit::Value::Time(wit::Time::Timed(span(9, 8))), "sets field time to an end before its start");
-        check("time", wit::Value::Time(wit::Time::Timed(span(i64::MAX, i64::MAX))), &format!("sets field time to no instant: {}", i64::MAX));
+        check(
+            "time",
+            wit::Value::Time(wit::Time::Timed(span(i64::MAX, i64::MAX))),
+            &format!("sets field time to no instant: {}", i64::MAX),
+        );
         check("time", wit::Value::Empty, "field time cannot hold nothing");
         check(
             "status",

@@ -304,7 +304,11 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl<'a> Waiting<'a> {
     fn enter(count: &'a AtomicUsize) -> Result<Self, Busy> {
         let waiting = Waiting(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX { Err(Busy("too many calls wait")) } else { Ok(waiting) }
+        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            Err(Busy("too many calls wait"))
+        } else {
+            Ok(waiting)
+        }
     }
 }
 

@@ -94,7 +94,9 @@ impl Live {
                 let looked = tokio::task::spawn_blocking(move || watcher.look_and_reload(seen)).await;
                 match looked {
                     Ok(now) => seen = now,
-                    Err(_) => return tracing::error!("The watch over the rules folder died; use: daybridge rules reload"),
+                    Err(_) => {
+                        return tracing::error!("The watch over the rules folder died; use: daybridge rules reload");
+                    }
                 }
             }
         });
@@ -111,7 +113,8 @@ impl Live {
 
     fn look_and_reload(&self, before: Seen) -> Seen {
         let now = self.look(before.clone());
-        let digests = |seen: &Seen| seen.iter().map(|(path, file)| (path.clone(), file.digest.clone())).collect::<Vec<_>>();
+        let digests =
+            |seen: &Seen| seen.iter().map(|(path, file)| (path.clone(), file.digest.clone())).collect::<Vec<_>>();
         if digests(&now) != digests(&before) {
             if let Err(error) = self.reload() {
                 tracing::error!(error = %crate::error::Chain(&error), "The rules in force stay as they are: {error}");

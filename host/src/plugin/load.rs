@@ -42,7 +42,9 @@ pub enum Refused {
     TooLarge { size: u64 },
     #[error("is not WebAssembly; give the .wasm file that `daybridge rules build` makes")]
     NotWasm,
-    #[error("is machine code compiled beforehand (.cwasm), which is never accepted; give the .wasm file it was made from")]
+    #[error(
+        "is machine code compiled beforehand (.cwasm), which is never accepted; give the .wasm file it was made from"
+    )]
     Precompiled,
     #[error("is a core module, not a component; build it with `daybridge rules build`")]
     CoreModule,
@@ -62,7 +64,7 @@ pub enum Refused {
     Link(String),
     #[error("cannot be compiled: {0}")]
     Compile(String),
-    #[error("does not start: {}", .0.kind)]
+    #[error("does not start: {}", start(.0))]
     Start(#[source] Box<Fault>),
     #[error("describes itself badly: {0}")]
     Description(String),
@@ -133,6 +135,14 @@ pub(super) fn accept(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<A
     Ok(Accepted { callable, about })
 }
 
+/// What a fault before the first call was, without saying twice that it was at the start.
+fn start(fault: &Fault) -> String {
+    match &fault.kind {
+        FaultKind::Start(reason) => reason.clone(),
+        kind => kind.to_string(),
+    }
+}
+
 fn describe(engine: &Engine, callable: &Callable) -> Result<About, Refused> {
     let (described, _): (_, Record) = engine.run_here(|| {
         callable.call(
@@ -161,7 +171,11 @@ fn examine(bytes: &[u8]) -> Result<(), Refused> {
         return Err(Refused::CoreModule);
     }
     if !Parser::is_component(bytes) {
-        return Err(if bytes.starts_with(b"\0asm") { Refused::Broken("it ends within its head".into()) } else { Refused::NotWasm });
+        return Err(if bytes.starts_with(b"\0asm") {
+            Refused::Broken("it ends within its head".into())
+        } else {
+            Refused::NotWasm
+        });
     }
     let broken = |cause: wasmparser::BinaryReaderError| Refused::Broken(clean(cause.message()));
     let shape = Shape::read(bytes).map_err(broken)?;
@@ -215,7 +229,8 @@ impl Shape {
             Some(rule) if offers(rule) => {}
             Some(rule) => return Err(Refused::Version { rule: clean(rule) }),
             None => {
-                let exports = if self.exports.is_empty() { "nothing".to_owned() } else { clean(&self.exports.join(", ")) };
+                let exports =
+                    if self.exports.is_empty() { "nothing".to_owned() } else { clean(&self.exports.join(", ")) };
                 return Err(Refused::World { exports });
             }
         }
@@ -308,9 +323,15 @@ mod tests {
 
     #[test]
     fn versions_of_the_contract() {
-        for (version, offered) in
-            [("0.1.0", true), ("0.1.1", false), ("0.2.0", false), ("1.0.0", false), ("0.1", false), ("", false), ("0.1.0.0", false)]
-        {
+        for (version, offered) in [
+            ("0.1.0", true),
+            ("0.1.1", false),
+            ("0.2.0", false),
+            ("1.0.0", false),
+            ("0.1", false),
+            ("", false),
+            ("0.1.0.0", false),
+        ] {
             assert_eq!(offers(version), offered, "{version:?}");
         }
     }

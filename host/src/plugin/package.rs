@@ -77,7 +77,8 @@ pub struct Built {
 pub fn build_rule(crate_dir: &Path, out: &Path, target: Option<&Path>) -> Result<Built, PackageError> {
     let source = source_digest(&source_folders(crate_dir))?;
     let module = compile(crate_dir, target)?;
-    let core = std::fs::read(&module).map_err(|cause| PackageError::File { act: "read", path: module.clone(), cause })?;
+    let core =
+        std::fs::read(&module).map_err(|cause| PackageError::File { act: "read", path: module.clone(), cause })?;
     let component =
         componentise(&core, &source).map_err(|reason| PackageError::Component { module: module.clone(), reason })?;
     write_whole(out, &component)?;
@@ -239,7 +240,15 @@ pub fn check_dist(plugins: &Path) -> Result<Vec<String>, PackageError> {
 fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageError> {
     let program = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let mut cargo = Command::new(&program);
-    cargo.current_dir(crate_dir).args(["build", "--profile", "rule", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    cargo.current_dir(crate_dir).args([
+        "build",
+        "--profile",
+        "rule",
+        "--target",
+        TARGET,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     cargo.args(PROFILE.iter().flat_map(|line| ["--config", line]));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", remap(crate_dir)).env_remove("RUSTFLAGS");
     if let Some(target) = target {
@@ -255,18 +264,22 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
     let stdout = String::from_utf8_lossy(&output.stdout);
     let artifacts = stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let modules = artifacts.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    let module = modules.filter_map(|file| file.as_str().map(PathBuf::from)).rfind(|file| file.extension().is_some_and(|end| end == "wasm"));
+    let module = modules
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .rfind(|file| file.extension().is_some_and(|end| end == "wasm"));
     module.ok_or_else(|| PackageError::NoModule { folder: crate_dir.to_owned() })
 }
 
 /// Compiler flags that take this machine's paths out of panic messages.
 fn remap(crate_dir: &Path) -> String {
-    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let cargo_home =
+        std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let folder = crate_dir.canonicalize().unwrap_or_else(|_| crate_dir.to_owned());
     let flag = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let mut flags = vec![flag(&folder, ".")];
     // Sources that lie beside the crate, as in Daybridge's own repository, are named from there.
-    flags.extend(folder.ancestors().nth(2).filter(|root| root.join("Cargo.toml").is_file()).map(|root| flag(root, ".")));
+    flags
+        .extend(folder.ancestors().nth(2).filter(|root| root.join("Cargo.toml").is_file()).map(|root| flag(root, ".")));
     flags.extend(cargo_home.map(|home| flag(&home, "cargo")));
     flags.join("\x1f")
 }

@@ -35,7 +35,9 @@ enum Kind {
 pub fn settle(schema: &str, given: &Map<String, Json>) -> Result<BTreeMap<String, Value>, String> {
     let parsed: Json = match schema {
         "" => Json::Object(Map::new()),
-        text => serde_json::from_str(text).map_err(|cause| format!("the rule's settings schema is no JSON: {cause}"))?,
+        text => {
+            serde_json::from_str(text).map_err(|cause| format!("the rule's settings schema is no JSON: {cause}"))?
+        }
     };
     let properties = properties(&parsed)?;
     if let Some(unknown) = given.keys().find(|name| !properties.iter().any(|property| property.name == *name)) {
@@ -80,8 +82,12 @@ impl Property<'_> {
         match (self.kind, json) {
             (Kind::Flag, Json::Bool(flag)) => Ok(Value::Flag(*flag)),
             (Kind::Flag, _) => wrong("true or false"),
-            (Kind::Integer, json) => json.as_i64().map_or_else(|| wrong("a whole number"), |number| Ok(Value::Number(number))),
-            (Kind::Decimal, json) => json.as_f64().map_or_else(|| wrong("a number"), |number| Ok(Value::Decimal(number))),
+            (Kind::Integer, json) => {
+                json.as_i64().map_or_else(|| wrong("a whole number"), |number| Ok(Value::Number(number)))
+            }
+            (Kind::Decimal, json) => {
+                json.as_f64().map_or_else(|| wrong("a number"), |number| Ok(Value::Decimal(number)))
+            }
             (Kind::Text, Json::String(text)) if self.choices.is_empty() || self.choices.contains(&text.as_str()) => {
                 Ok(Value::Text(text.clone()))
             }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::look::View;
-use super::{Trouble, Worker};
-use crate::engine::{self, MailPlan, MergeInput, Merged, Op, PlanInput, Stance};
+use super::{Conflicts, Trouble, Worker};
+use crate::engine::{self, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
 use crate::ledger::{Entry, State};
-use crate::model::{Appointment, Cause, Change, Direction, Field, Item, Key, Role, Seen, Side};
+use crate::model::{Appointment, Cause, Change, Container, Direction, Field, Item, Key, MailBudget, Role, Seen, Side};
 use crate::rules::{Call, Draft, Rules, Verdict};
 
 /// What is to be done about one appointment, and why.
@@ -29,6 +29,55 @@ pub struct Decision {
     /// A person asked for this run: held deletions go ahead.
     pub by_person: bool,
     pub rules: Arc<dyn Rules>,
+}
+
+/// A decision in short, for reports and traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub key: Key,
+    /// `nothing`, `note`, `link`, `create`, `update`, `delete`, `skip`.
+    pub op: &'static str,
+    /// The side written to, if it is one.
+    pub target: Option<Side>,
+    pub container: Option<Container>,
+    pub fields: Vec<Field>,
+    pub mail: MailBudget,
+    pub crm_writes: u32,
+    pub exchange_writes: u32,
+    pub reason: String,
+}
+
+impl Decision {
+    pub fn summary(&self) -> Summary {
+        let (to_crm, to_exchange) = (!self.merged.to_crm.is_empty(), !self.merged.to_exchange.is_empty());
+        let linked = self.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
+        let (op, target) = match (&self.op, to_crm, to_exchange) {
+            (Op::Nothing, _, _) => ("nothing", None),
+            (Op::Note(_), _, _) => ("note", None),
+            (Op::Skip(_), _, _) => ("skip", None),
+            (Op::Create { on, .. }, _, _) => ("create", Some(*on)),
+            (Op::Delete { on, .. }, _, _) => ("delete", Some(*on)),
+            (Op::Merge, false, false) => (if linked { "note" } else { "link" }, None),
+            (Op::Merge, true, false) => ("update", Some(Side::Crm)),
+            (Op::Merge, _, true) => ("update", Some(Side::Exchange)),
+        };
+        let writes = matches!(self.op, Op::Create { .. } | Op::Delete { .. });
+        let place = |side| match side {
+            Side::Crm => Some(Container::Crm),
+            Side::Exchange => self.view.exchange.present().map(|item| item.at.container.clone()),
+        };
+        Summary {
+            key: self.key.clone(),
+            op,
+            target,
+            container: target.and_then(place),
+            fields: self.merged.to_crm.set.keys().chain(self.merged.to_exchange.set.keys()).cloned().collect(),
+            mail: self.mail.budget,
+            crm_writes: u32::from(to_crm || (writes && target == Some(Side::Crm))),
+            exchange_writes: u32::from(to_exchange || (writes && target == Some(Side::Exchange))),
+            reason: self.why.clone(),
+        }
+    }
 }
 
 /// What the chain makes of one side, now and at the last agreement.
@@ -95,7 +144,7 @@ impl Worker {
             rules,
         };
         if decision.op == Op::Merge {
-            decision.merged = self.merge(&decision, &crm, &exchange).await?;
+            decision.merged = self.merge(&decision, &crm, &exchange, changes).await?;
         }
         decision.mail = self.mail(&decision, past, changes);
         Ok(decision)
@@ -167,7 +216,13 @@ impl Worker {
         (time.is_past(now), time.is_past(now - self.settings.past_window))
     }
 
-    async fn merge(&self, decision: &Decision, crm: &Judged, exchange: &Judged) -> Result<Merged, Trouble> {
+    async fn merge(
+        &self,
+        decision: &Decision,
+        crm: &Judged,
+        exchange: &Judged,
+        changes: &[Change],
+    ) -> Result<Merged, Trouble> {
         let (Some(crm_item), Some(exchange_item)) = (decision.view.crm.present(), decision.view.exchange.present())
         else {
             return Ok(Merged::default());
@@ -187,7 +242,7 @@ impl Worker {
             crm_unwritable: &crm_can.unwritable,
             resolutions: &none,
         };
-        let policy = &self.settings.policy;
+        let policy = &self.policy(changes);
         let mut merged = engine::merge(&input, policy);
         let id = decision.key.to_string();
         let resolutions;
@@ -203,6 +258,20 @@ impl Worker {
             self.settle(decision, crm_item, exchange_item, &mut merged).await?;
         }
         Ok(merged)
+    }
+
+    /// The operator's policy, with the winner of this round.
+    fn policy(&self, changes: &[Change]) -> Policy {
+        let mut policy = self.settings.policy.clone();
+        if self.settings.conflicts == Conflicts::Latest
+            && let Some(last) = changes.last()
+        {
+            policy.winner = match last.at.side() {
+                Side::Crm => Winner::Crm,
+                Side::Exchange => Winner::Exchange,
+            };
+        }
+        policy
     }
 
     /// Makes the two copies agree under the rules after the patches: where a patch to the CRM would change, through the

@@ -108,10 +108,14 @@ mod tests {
     #[test]
     fn words_name_the_place_and_leave_other_codes_alone() {
         let test = Test::<Messages>::exchange_to_crm();
-        let failure = |code: &str, origin: &str| Failure { code: code.into(), origin: origin.into(), ..Failure::default() };
+        let failure =
+            |code: &str, origin: &str| Failure { code: code.into(), origin: origin.into(), ..Failure::default() };
         let explained = |code, origin| test.explain(&failure(code, origin)).map(|words| words.title);
         assert_eq!(explained("sign-in-refused", "exchange").as_deref(), Some("Exchange refused the sign-in"));
-        assert_eq!(explained("rule-panic", "category").as_deref(), Some("Rule category stopped with a mistake of its own"));
+        assert_eq!(
+            explained("rule-panic", "category").as_deref(),
+            Some("Rule category stopped with a mistake of its own")
+        );
         assert_eq!(explained("no-case-number", "our-rule"), None);
         assert!(WORDS.iter().all(|(_, title, text, hint)| ![*title, text, hint].iter().any(|words| words.is_empty())));
     }

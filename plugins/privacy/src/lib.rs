@@ -6,9 +6,8 @@ struct Privacy;
 
 impl Rule for Privacy {
     fn describe() -> Description {
-        Description::new("Private stays private; personal and confidential in Exchange are private in the CRM").setting(
-            Setting::flag("mask-body", false, "Keep the description of private appointments inside the CRM"),
-        )
+        Description::new("Private stays private; personal and confidential in Exchange are private in the CRM")
+            .setting(Setting::flag("mask-body", false, "Keep the description of private appointments inside the CRM"))
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {

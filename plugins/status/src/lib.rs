@@ -8,7 +8,9 @@ struct StatusMeaning;
 
 impl Rule for StatusMeaning {
     fn describe() -> Description {
-        Description::new("Cancelled removes the appointment from Exchange; complete drops its reminder and sends no mail")
+        Description::new(
+            "Cancelled removes the appointment from Exchange; complete drops its reminder and sends no mail",
+        )
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {

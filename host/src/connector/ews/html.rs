@@ -9,6 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use html2text::config;
 use html2text::render::RichAnnotation;
 
+/// Outlook keeps pictures apart, so a longer body is no text people wrote; reading it would hold up a thread for seconds.
+const LENGTH_MAX: usize = 4 << 20;
+/// Reading takes time with the square of the nesting. A mail quoted a hundred times over stays below this.
+const DEPTH_MAX: usize = 500;
 /// Wider than any line people write, so that nothing is wrapped.
 const WIDTH: usize = 20_000;
 
@@ -22,6 +26,9 @@ pub struct Unreadable;
 /// # Errors
 /// [`Unreadable`].
 pub fn text(html: &str) -> Result<String, Unreadable> {
+    if html.len() > LENGTH_MAX || depth(html) > DEPTH_MAX {
+        return Err(Unreadable);
+    }
     // The renderer is a library fed with what strangers mailed: a panic in it must stay this item's problem.
     let rendered = catch_unwind(AssertUnwindSafe(|| {
         config::rich().raw_mode(true).allow_width_overflow().lines_from_read(html.as_bytes(), WIDTH)
@@ -43,7 +50,7 @@ pub fn text(html: &str) -> Result<String, Unreadable> {
             written.push_str(&piece.s);
         }
         close_link(&mut written, link);
-        text.push_str(if is_rule(&written) { "---" } else { written.trim_end() });
+        text.push_str(written.trim_end());
         text.push('\n');
     }
     text.truncate(text.trim_end().len());
@@ -61,7 +68,27 @@ fn close_link(line: &mut String, link: Option<(String, usize)>) {
     }
 }
 
-/// A horizontal rule comes out as wide as the page.
-fn is_rule(line: &str) -> bool {
-    line.chars().count() >= WIDTH && line.chars().all(|c| c == '─')
+/// How deep the elements nest at most, from their tags alone. Elements that close themselves when their like begins are
+/// not counted: what they nest in is.
+fn depth(html: &str) -> usize {
+    const CLOSE_THEMSELVES: [&str; 26] = [
+        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "option", "p",
+        "param", "source", "tbody", "td", "tfoot", "th", "thead", "tr", "track", "wbr", "o:p",
+    ];
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for tag in html.split('<').skip(1) {
+        let (is_end, tag) = tag.strip_prefix('/').map_or((false, tag), |rest| (true, rest));
+        let name: String = tag
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == ':')
+            .take(16)
+            .collect::<String>()
+            .to_ascii_lowercase();
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || CLOSE_THEMSELVES.contains(&name.as_str()) {
+            continue;
+        }
+        depth = if is_end { depth.saturating_sub(1) } else { depth + 1 };
+        deepest = deepest.max(depth);
+    }
+    deepest
 }

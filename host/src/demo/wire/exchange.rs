@@ -19,22 +19,6 @@ pub(in super::super) struct Outlook {
     password: Secret,
 }
 
-/// Whom Exchange mails because of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Send {
-    Nobody,
-    Attendees,
-}
-
-impl Send {
-    fn word(self) -> &'static str {
-        match self {
-            Send::Nobody => "SendToNone",
-            Send::Attendees => "SendToAllAndSaveCopy",
-        }
-    }
-}
-
 /// A calendar item as its owner sees it.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Meeting {
@@ -115,13 +99,12 @@ impl Outlook {
         .await
     }
 
-    /// Moves a meeting; both ends in one change, as Outlook does.
+    /// Moves a meeting; both ends in one change, as Outlook does, and Exchange mails an update to every attendee.
     pub async fn reschedule(
         &self,
         meeting: &Meeting,
         start: DateTime<Utc>,
         end: DateTime<Utc>,
-        send: Send,
     ) -> Result<(), DemoError> {
         let set = |path: &str, element: &str, at: DateTime<Utc>| {
             format!(
@@ -133,9 +116,8 @@ impl Outlook {
         self.done(
             "UpdateItem",
             &format!(
-                "<m:UpdateItem ConflictResolution=\"AutoResolve\" SendMeetingInvitationsOrCancellations=\"{}\">\
+                "<m:UpdateItem ConflictResolution=\"AutoResolve\" SendMeetingInvitationsOrCancellations=\"SendToAllAndSaveCopy\">\
                  <m:ItemChanges><t:ItemChange>{}<t:Updates>{}{}</t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>",
-                send.word(),
                 item_id("ItemId", meeting),
                 set("Start", "Start", start),
                 set("End", "End", end),
@@ -198,7 +180,11 @@ fn meeting(item: Node<'_, '_>) -> Meeting {
     let instant = |name: &str| DateTime::parse_from_rfc3339(&text(name)).ok().map(|at| at.to_utc());
     let texts = |parent: &str, name: &str| -> Vec<String> {
         let inside = child(parent).into_iter().flat_map(|node| node.descendants());
-        inside.filter(|node| node.has_tag_name((TYPES, name))).filter_map(|node| node.text()).map(str::to_owned).collect()
+        inside
+            .filter(|node| node.has_tag_name((TYPES, name)))
+            .filter_map(|node| node.text())
+            .map(str::to_owned)
+            .collect()
     };
     let attendees = ["RequiredAttendees", "OptionalAttendees", "Resources"];
     Meeting {

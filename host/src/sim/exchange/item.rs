@@ -394,6 +394,9 @@ impl View<'_> {
             "MeetingRequestType" if self.item.kind == Kind::Request => {
                 Value::Text(if message.is_update { "FullUpdate" } else { "NewMeetingRequest" }.into())
             }
+            "IntendedFreeBusyStatus" if self.item.kind == Kind::Request => {
+                self.content.plain.get("LegacyFreeBusyStatus")?.clone()
+            }
             _ => return None,
         })
     }
@@ -478,7 +481,7 @@ impl Value {
                     xml.open("t:DeletedOccurrence", |xml| xml.text("t:Start", written(*at)));
                 }
             }),
-            Value::Rights => xml.open(&tag, |xml| write_rights(xml)),
+            Value::Rights => xml.open(&tag, write_rights),
             Value::ResponseObjects(names) => {
                 xml.open(&tag, |xml| names.iter().for_each(|name| xml.empty(&format!("t:{name}"), &[])));
             }

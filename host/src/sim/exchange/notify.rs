@@ -149,8 +149,9 @@ pub fn stream_request(call: &Call<'_>, request: Element<'_>) -> Result<(Vec<Stri
     if ids.is_empty() || ids.len() > STREAM_SUBSCRIPTIONS_MAX {
         return Err(schema_violation(format!("a stream takes 1 to {STREAM_SUBSCRIPTIONS_MAX} subscriptions")));
     }
+    // One stream carries the subscriptions of a whole group of mailboxes [how-to-maintain-affinity].
     let is_streaming =
-        |id: &String| find(call.world, call.mailbox, id).is_ok_and(|subscription| subscription.mode == Mode::Streaming);
+        |id: &String| call.world.subscriptions.get(id).is_some_and(|found| found.mode == Mode::Streaming);
     if !ids.iter().all(is_streaming) {
         let bad: Vec<&str> = ids.iter().filter(|id| !is_streaming(id)).map(String::as_str).collect();
         return Err(EwsError::new("ErrorInvalidSubscription", bad.join(" ")));

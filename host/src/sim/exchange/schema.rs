@@ -138,6 +138,10 @@ static MESSAGE: &[Field] = &[
     field("meeting", "HasBeenProcessed", Write::No),
     field("meeting", "ResponseType", Write::No),
     field("meetingRequest", "MeetingRequestType", Write::No),
+    field("meetingRequest", "IntendedFreeBusyStatus", Write::No),
+    field("meetingRequest", "ChangeHighlights", Write::No),
+    field("meeting", "ProposedStart", Write::No),
+    field("meeting", "ProposedEnd", Write::No),
 ];
 
 /// The calendar part, in order.
@@ -197,6 +201,9 @@ static CALENDAR: &[Field] = &[
     field("calendar", "IsOrganizer", Write::No),
 ];
 
+/// Areas of items that are never found here; clients that fetch items of unknown kind name their fields too.
+const OTHER_AREAS: &[&str] = &["contacts", "conversation", "distributionlist", "persona", "postitem", "task"];
+
 /// The fields of an item, in order.
 pub fn fields(kind: Kind) -> impl Iterator<Item = &'static Field> {
     let message: &[Field] = if kind == Kind::Appointment { &[] } else { MESSAGE };
@@ -212,4 +219,9 @@ pub fn calendar_field(name: &str) -> Option<(usize, &'static Field)> {
 pub fn by_uri(uri: &str) -> Option<&'static Field> {
     let (area, name) = uri.split_once(':')?;
     fields(Kind::Request).find(|field| field.area == area && field.name == name)
+}
+
+/// Whether a FieldURI names a field of a kind of item that is never found here.
+pub fn is_of_other_items(uri: &str) -> bool {
+    uri.split_once(':').is_some_and(|(area, _)| OTHER_AREAS.contains(&area))
 }

@@ -47,9 +47,11 @@ impl Shape {
             match path.local() {
                 "FieldURI" => {
                     let uri = path.need_attribute("FieldURI")?;
-                    let field =
-                        schema::by_uri(uri).ok_or_else(|| schema_violation(format!("{uri:?} is not a field")))?;
-                    shape.named.push(field);
+                    match schema::by_uri(uri) {
+                        Some(field) => shape.named.push(field),
+                        None if schema::is_of_other_items(uri) => {}
+                        None => return Err(schema_violation(format!("{uri:?} is not a field"))),
+                    }
                 }
                 "ExtendedFieldURI" => shape.properties.push(PropertyName::read(path)?),
                 "IndexedFieldURI" => {}
@@ -86,7 +88,7 @@ impl Shape {
 
     fn shows(&self, field: &'static Field) -> bool {
         field.name == "ItemId"
-            || self.named.iter().any(|named| *named == field)
+            || self.named.contains(&field)
             || match self.base {
                 Base::IdOnly => false,
                 Base::Default => field.by_default,

@@ -1,0 +1,554 @@
+//! What a person may ask of this host: the answers to [`Desk`].
+//!
+//! Promises: no answer holds a subject, a body or a secret; a dry run and a trace are made by the very code that would do
+//! the work. Must not know: HTTP, the command line.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{App, line};
+use crate::control::{
+    Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
+    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, SYNC_LINES_MAX, SideName,
+    Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+};
+use crate::ledger::Event;
+use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
+use crate::plugin::Hook;
+use crate::queue::{EntryView, QueueError};
+use crate::rules::Rules;
+use crate::worker::Summary;
+
+/// Longest time a pass asked for by a person may take to work off what it found; what is left then goes on by itself.
+const PASS_LIMIT: Duration = Duration::from_secs(600);
+/// Between two looks at whether the queue has come to rest.
+const REST_PAUSE: Duration = Duration::from_millis(10);
+
+#[async_trait]
+impl Desk for App {
+    async fn status(&self) -> Result<Status, Refusal> {
+        let now = self.clock.now();
+        let counts = self.queue.counts();
+        let (invitations, updates, cancellations) = self.worker.counts().mail();
+        let waiting = self.worker.waiting();
+        let containers = self
+            .feeds
+            .containers()
+            .into_iter()
+            .map(|container| {
+                let feed = self.feeds.status(&container);
+                let server = self.servers.of(&container).map(|server| server.name().to_owned()).unwrap_or_default();
+                let open = waiting.iter().find(|open| open.name == server || open.name == container.key());
+                let failure = feed.failure.map(|failure| Reason {
+                    code: failure.code,
+                    message: failure.message,
+                    hint: failure.hint,
+                });
+                let paused = match (open, failure) {
+                    (None, None) => None,
+                    (open, failure) => Some(crate::control::Paused {
+                        reason: failure.unwrap_or_else(|| Reason {
+                            code: open.map(|open| open.code.to_owned()).unwrap_or_default(),
+                            message: "the server is being waited for".into(),
+                            hint: "nothing is lost; the work goes on when it answers".into(),
+                        }),
+                        until: open.map(|open| open.until),
+                    }),
+                };
+                ContainerStatus {
+                    side: container.side().into(),
+                    server,
+                    container: container.key(),
+                    last_pass: feed.last_pass,
+                    last_sweep: feed.last_sweep,
+                    paused,
+                }
+            })
+            .collect();
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started,
+            uptime_s: (now - self.started).num_seconds().try_into().unwrap_or(0),
+            generation: generation(&self.rules.current().generation()),
+            containers,
+            queue: QueueCounts {
+                waiting: counts.waiting as u64,
+                leased: counts.leased as u64,
+                parked: counts.parked as u64,
+            },
+            pairs: self.pairs(),
+            writes: self.writes(),
+            mail: MailCounts { invitations, updates, cancellations },
+            notices: self.notices(),
+        })
+    }
+
+    async fn queue(&self, filter: &QueueFilter) -> Result<QueuePage, Refusal> {
+        let limit = filter.limit.unwrap_or(QUEUE_PAGE_MAX).min(QUEUE_PAGE_MAX);
+        let state = filter.state.map(|state| match state {
+            EntryState::Waiting => crate::queue::EntryState::Waiting,
+            EntryState::Leased => crate::queue::EntryState::Leased,
+            EntryState::Parked => crate::queue::EntryState::Parked,
+        });
+        let entries = self.queue.list(state, None, limit).await.map_err(queue_failed)?;
+        let counts = self.queue.counts();
+        let total = match filter.state {
+            Some(EntryState::Waiting) => counts.waiting,
+            Some(EntryState::Leased) => counts.leased,
+            Some(EntryState::Parked) => counts.parked,
+            None => counts.waiting + counts.leased + counts.parked,
+        };
+        Ok(QueuePage { entries: entries.iter().map(entry).collect(), total: total as u64 })
+    }
+
+    async fn queue_entry(&self, key: &str) -> Result<QueueEntry, Refusal> {
+        let view = self.queue.show(&parse(key)?).await.map_err(queue_failed)?;
+        view.as_ref().map(entry).ok_or_else(|| Refusal::unknown(key))
+    }
+
+    async fn queue_retry(&self, which: &Which) -> Result<Affected, Refusal> {
+        let keys = match which {
+            Which::Key(key) => vec![parse(key)?],
+            Which::All => self.keys_in(None).await?,
+        };
+        let mut entries = 0;
+        for key in keys {
+            let view = self.queue.show(&key).await.map_err(queue_failed)?;
+            let Some(view) = view else {
+                if matches!(which, Which::Key(_)) {
+                    return Err(Refusal::unknown(&key.to_string()));
+                }
+                continue;
+            };
+            // The person's word travels with the entry: held deletions go ahead on it.
+            if let Some(change) = view.changes.last() {
+                let asked = Change { cause: Cause::Person, ..change.clone() };
+                self.queue.put(vec![(key.clone(), asked)]).await.map_err(queue_failed)?;
+            }
+            match self.queue.retry_now(&key).await {
+                Ok(true) => entries += 1,
+                Ok(false) | Err(QueueError::Busy { .. }) => {}
+                Err(error) => return Err(queue_failed(error)),
+            }
+        }
+        Ok(Affected { entries })
+    }
+
+    async fn queue_discard(&self, key: &str) -> Result<Affected, Refusal> {
+        match self.queue.discard(&parse(key)?).await.map_err(queue_failed)? {
+            Some(view) => {
+                tracing::warn!(appointment.key = %view.key, "A person discarded the work waiting for {}", view.key);
+                Ok(Affected { entries: 1 })
+            }
+            None => Err(Refusal::unknown(key)),
+        }
+    }
+
+    async fn trace(&self, id: &str) -> Result<Story, Refusal> {
+        let key = self.key_of(id).await?;
+        let entry_known = self.ledger.get(&key).await.map_err(|error| Refusal::failed("read the ledger", &error))?;
+        let queued = self.queue.show(&key).await.map_err(queue_failed)?;
+        let mut lines: Vec<StoryLine> = self
+            .ledger
+            .events(&key)
+            .await
+            .map_err(|error| Refusal::failed("read the history", &error))?
+            .iter()
+            .map(story_line)
+            .collect();
+        let changes = queued.as_ref().map(|view| view.changes.clone()).unwrap_or_default();
+        let changes = if changes.is_empty() { places(&key) } else { changes };
+        let (now, text) = match self.worker.plan(&key, &changes).await {
+            Ok(summary) => (summary.op.to_owned(), now_line(&summary)),
+            Err(trouble) => ("failed".to_owned(), format!("now: {trouble}; {}", trouble.hint())),
+        };
+        if entry_known.is_none() && queued.is_none() && now == "skip" && lines.is_empty() && !text.contains(':') {
+            return Err(Refusal::unknown(id));
+        }
+        lines.push(StoryLine { at: self.clock.now(), step: now, text });
+        let known = |side| entry_known.as_ref().and_then(|entry| entry.side(side)).map(|known| known.at.clone());
+        let exchange = known(Side::Exchange);
+        Ok(Story {
+            key: key.to_string(),
+            crm_id: known(Side::Crm).map(|at| at.id),
+            mailbox: exchange.as_ref().map(|at| at.container.key()),
+            exchange_id: exchange.map(|at| at.id),
+            uid: entry_known.as_ref().and_then(|entry| entry.uid.clone()),
+            entry: queued.as_ref().map(entry),
+            lines,
+        })
+    }
+
+    async fn rules(&self) -> Result<RuleChain, Refusal> {
+        let chain = self.rules.current();
+        Ok(RuleChain {
+            generation: generation(&chain.generation()),
+            rules: chain.list().iter().map(rule_info).collect(),
+        })
+    }
+
+    async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
+        // Compiling takes a while and would block the host's tasks.
+        let live = self.rules.clone();
+        let loaded = tokio::task::spawn_blocking(move || live.reload()).await;
+        let loaded = loaded.map_err(|error| Refusal::failed("load the rules", &error))?;
+        loaded.map_err(|error| Refusal::new(RefusalKind::Invalid, "rule-refused", line(&error), super::RULES_HINT))?;
+        self.rules().await
+    }
+
+    async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {
+        let trouble = |trouble: crate::worker::Trouble| {
+            Refusal::new(RefusalKind::NotNow, &trouble.code(), trouble.to_string(), trouble.hint())
+        };
+        self.feeds.refresh_people().await.map_err(trouble)?;
+        let containers = self.chosen(&order.containers)?;
+        if order.dry_run {
+            return self.dry_run(&containers, order.sweep).await;
+        }
+        let mut outcomes = self.worker.watch();
+        let before =
+            (self.writes(), self.worker.counts().mail(), self.worker.counts().looked_at.load(Ordering::Relaxed));
+        let mut failures = Vec::new();
+        for container in &containers {
+            if let Err(failure) = self.feeds.pass(container).await {
+                failures.push((container.clone(), failure));
+                continue;
+            }
+            if order.sweep
+                && let Err(failure) = self.feeds.sweep(container).await
+            {
+                failures.push((container.clone(), failure));
+            }
+        }
+        self.work_off().await;
+        let mut report = SyncReport::default();
+        while let Ok(summary) = outcomes.try_recv() {
+            push(&mut report, &summary);
+        }
+        for (container, failure) in failures {
+            report.unfinished += 1;
+            push_line(&mut report, failed_line(&container, &failure));
+        }
+        let counts = self.queue.counts();
+        let mail = self.worker.counts().mail();
+        let writes = self.writes();
+        report.unfinished += (counts.waiting + counts.leased) as u64;
+        report.looked_at = self.worker.counts().looked_at.load(Ordering::Relaxed) - before.2;
+        report.writes = WriteCounts { crm: writes.crm - before.0.crm, exchange: writes.exchange - before.0.exchange };
+        report.mail = MailCounts {
+            invitations: mail.0 - before.1.0,
+            updates: mail.1 - before.1.1,
+            cancellations: mail.2 - before.1.2,
+        };
+        Ok(report)
+    }
+
+    async fn doorbell(&self, side: SideName) -> Result<(), Refusal> {
+        let side = Side::from(side);
+        self.feeds.containers().iter().filter(|container| container.side() == side).for_each(|container| {
+            self.feeds.ring(container);
+        });
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<(), Refusal> {
+        self.tasks.stop();
+        Ok(())
+    }
+}
+
+impl App {
+    fn writes(&self) -> WriteCounts {
+        let counts = self.worker.counts();
+        WriteCounts {
+            crm: counts.crm_writes.load(Ordering::Relaxed),
+            exchange: counts.exchange_writes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn notices(&self) -> Vec<Reason> {
+        self.notifier
+            .told()
+            .into_iter()
+            .map(|told| Reason {
+                code: told.notice.code,
+                message: format!("{}: {}", told.notice.title, told.notice.text),
+                hint: told.notice.hint,
+            })
+            .collect()
+    }
+
+    /// Works until nothing is due: beside the workers of a running host, or alone in a single pass.
+    async fn work_off(&self) {
+        let end = tokio::time::Instant::now() + PASS_LIMIT;
+        while tokio::time::Instant::now() < end {
+            while self.worker.step().await {}
+            let counts = self.queue.counts();
+            let settling = counts.earliest_due.is_some_and(|due| due - self.clock.now() <= self.settle());
+            if counts.leased == 0 && !(counts.waiting > 0 && settling) {
+                return;
+            }
+            tokio::time::sleep(REST_PAUSE).await;
+        }
+    }
+
+    /// How far ahead an entry may be due and still belong to the pass: changes wait this long for their neighbours.
+    fn settle(&self) -> chrono::TimeDelta {
+        chrono::TimeDelta::from_std(self.config.sync.settle() * 4).unwrap_or_default()
+    }
+
+    async fn keys_in(&self, state: Option<crate::queue::EntryState>) -> Result<Vec<Key>, Refusal> {
+        let views = self.queue.list(state, None, usize::MAX).await.map_err(queue_failed)?;
+        Ok(views.into_iter().map(|view| view.key).collect())
+    }
+
+    /// The containers a person named; all without a name.
+    fn chosen(&self, names: &[String]) -> Result<Vec<Container>, Refusal> {
+        let all = self.feeds.containers();
+        if names.is_empty() {
+            return Ok(all);
+        }
+        names
+            .iter()
+            .map(|name| {
+                let key = name.to_lowercase();
+                all.iter().find(|container| container.key() == key).cloned().ok_or_else(|| {
+                    Refusal::new(
+                        RefusalKind::Unknown,
+                        "container-not-known",
+                        format!("{name} is not synchronized"),
+                        "use `crm` or the address of a mailbox that `daybridge status` lists",
+                    )
+                })
+            })
+            .collect()
+    }
+
+    /// What a pass would do, planned by the same code, written nowhere.
+    async fn dry_run(&self, containers: &[Container], sweep: bool) -> Result<SyncReport, Refusal> {
+        let mut work: BTreeMap<Key, Vec<Change>> = BTreeMap::new();
+        let mut report = SyncReport { dry_run: true, ..SyncReport::default() };
+        for view in self.queue.list(None, None, usize::MAX).await.map_err(queue_failed)? {
+            work.entry(view.key).or_default().extend(view.changes);
+        }
+        for container in containers {
+            let mut found = self.feeds.peek(container).await.map(|found| found.changes);
+            if let (true, Ok(changes)) = (sweep, &mut found) {
+                match self.feeds.compare(container).await {
+                    Ok(more) => changes.extend(more),
+                    Err(trouble) => found = Err(trouble),
+                }
+            }
+            match found {
+                Ok(changes) => {
+                    for (key, change) in changes {
+                        work.entry(key).or_default().push(change);
+                    }
+                }
+                Err(trouble) => {
+                    report.unfinished += 1;
+                    push_line(&mut report, failed_line(container, &self.feeds.failure(&trouble)));
+                }
+            }
+        }
+        for (key, changes) in work {
+            report.looked_at += 1;
+            match self.worker.plan(&key, &changes).await {
+                Ok(summary) => {
+                    report.writes.crm += u64::from(summary.crm_writes);
+                    report.writes.exchange += u64::from(summary.exchange_writes);
+                    report.mail += summary.mail.into();
+                    push(&mut report, &summary);
+                }
+                Err(trouble) if trouble.leaves_alone() => {}
+                Err(trouble) => {
+                    report.unfinished += 1;
+                    push_line(
+                        &mut report,
+                        PlanLine {
+                            key: key.to_string(),
+                            op: "failed".into(),
+                            target: None,
+                            container: None,
+                            fields: Vec::new(),
+                            mail: MailCounts::default(),
+                            reason: trouble.to_string(),
+                        },
+                    );
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// The key of an appointment by whatever a person has of it.
+    async fn key_of(&self, id: &str) -> Result<Key, Refusal> {
+        let failed = |error| Refusal::failed("read the ledger", &error);
+        let mut places = vec![ItemRef::crm(id)];
+        places.extend(
+            self.feeds
+                .containers()
+                .into_iter()
+                .filter(|container| container.side() == Side::Exchange)
+                .map(|container| ItemRef { container, id: id.to_owned() }),
+        );
+        for place in &places {
+            if let Some(key) = self.ledger.find_item(place).await.map_err(failed)? {
+                return Ok(key);
+            }
+        }
+        if let Some(key) = self.ledger.find_uid(id).await.map_err(failed)? {
+            return Ok(key);
+        }
+        if let Some(key) = Key::parse(id) {
+            // A pair can be asked for by the number of its CRM copy even if it was born in Exchange.
+            if let Key::Crm(number) = &key
+                && let Some(known) = self.ledger.find_item(&ItemRef::crm(number)).await.map_err(failed)?
+            {
+                return Ok(known);
+            }
+            return Ok(key);
+        }
+        if !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()) {
+            return Ok(Key::Crm(id.to_owned()));
+        }
+        Err(Refusal::unknown(id))
+    }
+}
+
+/// Where to look for an appointment that has no work waiting.
+fn places(key: &Key) -> Vec<Change> {
+    match key {
+        Key::Crm(number) => vec![Change { at: ItemRef::crm(number), uid: None, stamp: None, cause: Cause::Again }],
+        Key::Uid(_) => Vec::new(),
+    }
+}
+
+fn parse(key: &str) -> Result<Key, Refusal> {
+    Key::parse(key).ok_or_else(|| Refusal::unknown(key))
+}
+
+fn queue_failed(error: QueueError) -> Refusal {
+    Refusal::new(RefusalKind::Failed, error.code(), line(&error), error.hint())
+}
+
+fn generation(generation: &crate::rules::Generation) -> GenerationInfo {
+    GenerationInfo { number: generation.number, digest: generation.digest.clone() }
+}
+
+fn rule_info(rule: &crate::plugin::RuleInfo) -> RuleInfo {
+    RuleInfo {
+        name: rule.name.clone(),
+        version: rule.version.clone(),
+        purpose: rule.purpose.clone(),
+        enabled: rule.enabled,
+        directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),
+        hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
+        file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
+        digest: rule.digest.clone(),
+    }
+}
+
+/// The contract's name of a function.
+fn hook_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Apply => "apply",
+        Hook::Resolve => "resolve",
+        Hook::Explain => "explain",
+        Hook::MatchUser => "match-user",
+    }
+}
+
+fn entry(view: &EntryView) -> QueueEntry {
+    let state = match view.state {
+        crate::queue::EntryState::Waiting => EntryState::Waiting,
+        crate::queue::EntryState::Leased => EntryState::Leased,
+        crate::queue::EntryState::Parked => EntryState::Parked,
+    };
+    let mut causes: Vec<String> = view.changes.iter().map(|change| change.cause.name().to_owned()).collect();
+    causes.sort();
+    causes.dedup();
+    QueueEntry {
+        key: view.key.to_string(),
+        state,
+        attempts: view.attempts,
+        queued: view.since,
+        due: (state == EntryState::Waiting).then_some(view.due),
+        causes,
+        reason: view.failure.as_ref().map(|failure| Reason {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            hint: failure.hint.clone(),
+        }),
+    }
+}
+
+fn story_line(event: &Event) -> StoryLine {
+    let mut text = event.note.clone();
+    let fields: Vec<String> = event.changes.iter().map(|change| change.field.name()).collect();
+    if !fields.is_empty() {
+        text.push_str(&format!("; fields: {}", fields.join(", ")));
+    }
+    for lost in &event.lost {
+        text.push_str(&format!("; {} from {} gave way", lost.field, lost.side));
+    }
+    if event.mail.total() > 0 {
+        text.push_str(&format!(
+            "; mails: {} invitations, {} updates, {} cancellations",
+            event.mail.invitations, event.mail.updates, event.mail.cancellations
+        ));
+    }
+    if let Some(generation) = &event.generation {
+        text.push_str(&format!("; rules generation {}", generation.number));
+    }
+    StoryLine { at: event.at, step: event.what.clone(), text }
+}
+
+fn now_line(summary: &Summary) -> String {
+    match summary.op {
+        "nothing" => "now: nothing to do, both sides are as last agreed".into(),
+        _ => format!("now: would {} because: {}", summary.op, summary.reason),
+    }
+}
+
+fn push(report: &mut SyncReport, summary: &Summary) {
+    if summary.op == "nothing" {
+        return;
+    }
+    push_line(
+        report,
+        PlanLine {
+            key: summary.key.to_string(),
+            op: summary.op.to_owned(),
+            target: summary.target.map(SideName::from),
+            container: summary.container.as_ref().map(Container::key),
+            fields: summary.fields.iter().map(crate::model::Field::name).collect(),
+            mail: summary.mail.into(),
+            reason: summary.reason.clone(),
+        },
+    );
+}
+
+fn push_line(report: &mut SyncReport, line: PlanLine) {
+    if report.lines.len() < SYNC_LINES_MAX {
+        report.lines.push(line);
+    } else {
+        report.left_out += 1;
+    }
+}
+
+fn failed_line(container: &Container, failure: &crate::feed::FeedFailure) -> PlanLine {
+    PlanLine {
+        key: container.key(),
+        op: "failed".into(),
+        target: None,
+        container: Some(container.key()),
+        fields: Vec::new(),
+        mail: MailCounts::default(),
+        reason: failure.message.clone(),
+    }
+}

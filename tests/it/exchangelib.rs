@@ -1,0 +1,110 @@
+//! The Exchange simulator against exchangelib, a client that others wrote: unmodified, from PyPI, without hints.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use daybridge::clock::SystemClock;
+use daybridge::lifecycle::Tasks;
+use daybridge::sim::exchange::{self, Options, Running};
+use serde_json::json;
+
+/// A Python that can import exchangelib: the one tests/run prepared, or the one on PATH where no one did.
+fn python() -> String {
+    if let Ok(prepared) = std::env::var("DAYBRIDGE_PYTHON") {
+        return prepared;
+    }
+    let check = Command::new("python3").args(["-c", "import exchangelib"]).stderr(Stdio::null()).status();
+    let found = std::env::var("CI").is_err() && check.is_ok_and(|status| status.success());
+    assert!(
+        found,
+        "no Python with exchangelib: run `bash tests/run`, which prepares one, \
+         or set DAYBRIDGE_PYTHON to an interpreter that has it"
+    );
+    "python3".into()
+}
+
+async fn start(tasks: &Tasks) -> Running {
+    let listen = ([127, 0, 0, 1], 0).into();
+    exchange::serve(listen, Options::default(), Arc::new(SystemClock), tasks).await.unwrap()
+}
+
+/// Runs one case of the client script against a fresh server, and answers the mails it caused, by kind.
+fn check(case: &str, mails: serde_json::Value) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let tasks = Tasks::new();
+    let running = runtime.block_on(start(&tasks));
+    let given = json!({ "ews": running.ews_url(), "users": running.users() }).to_string();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/exchangelib_cases.py");
+    let mut client = Command::new(python())
+        .args([script, case])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client.stdin.take().unwrap().write_all(given.as_bytes()).unwrap();
+    let output = client.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "exchangelib case {case} failed:\n{told}");
+    let counted: serde_json::Value = runtime
+        .block_on(async { reqwest::get(format!("{}_sim/mails", running.url())).await.unwrap().json().await.unwrap() });
+    assert_eq!(counted["counts"], mails, "{}", counted["mails"]);
+    assert!(runtime.block_on(tasks.finish()), "the simulator did not stop cleanly");
+}
+
+#[test]
+fn creates_reads_updates_and_deletes() {
+    check("crud", json!({}));
+}
+
+#[test]
+fn invites_answers_moves_and_cancels() {
+    // Three invited, then asked again on the move; three answers; cancelled for three; one short meeting on and off.
+    check("meeting", json!({ "request": 4, "update": 3, "response": 3, "cancellation": 4 }));
+}
+
+#[test]
+fn syncs_a_folder_incrementally() {
+    check("sync", json!({}));
+}
+
+#[test]
+fn shows_a_window_of_the_calendar() {
+    check("view", json!({}));
+}
+
+#[test]
+fn finds_by_extended_property_and_field() {
+    check("search", json!({}));
+}
+
+#[test]
+fn keeps_a_weekly_series_with_exceptions() {
+    check("weekly", json!({ "request": 1, "update": 1, "cancellation": 2 }));
+}
+
+#[test]
+fn impersonates_with_a_service_account() {
+    check("impersonation", json!({}));
+}
+
+#[test]
+fn polls_a_pull_subscription() {
+    check("pull", json!({}));
+}
+
+#[test]
+fn listens_to_a_streaming_subscription() {
+    check("streaming", json!({}));
+}
+
+#[test]
+fn refuses_wrong_passwords_and_foreign_mailboxes() {
+    check("denied", json!({}));
+}
+
+#[test]
+fn walks_folders_and_resolves_names() {
+    check("folders", json!({}));
+}

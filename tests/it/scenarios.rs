@@ -1,0 +1,8 @@
+//! The hard cases a sync must pass, each a test bearing its number and name (tests/scenarios.tsv maps them), each ending
+//! in the common oracle.
+
+mod conflict;
+mod deletes;
+mod identity;
+mod mail;
+mod people;

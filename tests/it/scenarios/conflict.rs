@@ -1,0 +1,114 @@
+//! Both sides changed.
+
+use daybridge_tests::crm::Booking;
+use daybridge_tests::ews::{Outlook, TO_NONE};
+use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::time::{day, utc};
+use daybridge_tests::user::SUSAN;
+use serde_json::json;
+
+/// A pair at rest: the CRM's id, Susan's Outlook, the item's id.
+async fn pair(host: &mut TestHost) -> (String, Outlook, String) {
+    let id = host.crm().book(&Booking::at("Plan", &day(40), 9, SUSAN)).await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.by_subject("Plan").await.expect("in Outlook").id;
+    (id, outlook, item)
+}
+
+#[tokio::test]
+async fn s17_subject_in_the_crm_and_location_in_outlook_are_both_kept() {
+    let mut host = TestHost::settled().await;
+    let (id, outlook, item) = pair(&mut host).await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Subject": "Plan B"})).await;
+    outlook.set_location(&item, "Room 9").await;
+    host.settle().await;
+    let row = host.crm().get("Communication", &id).await.expect("there");
+    let shown = outlook.meeting(&item).await.expect("there");
+    assert_eq!((row.text("Comm_Subject").as_str(), row.text("Comm_Location").as_str()), ("Plan B", "Room 9"));
+    assert_eq!((shown.subject.as_str(), shown.location.as_str()), ("Plan B", "Room 9"));
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s17_time_in_outlook_and_description_in_the_crm_are_both_kept() {
+    let mut host = TestHost::settled().await;
+    let (id, outlook, item) = pair(&mut host).await;
+    let day = day(40);
+    host.crm().patch("Communication", &id, &json!({"Comm_Note": "New agenda"})).await;
+    outlook.reschedule(&item, &utc(&day, 14), &utc(&day, 15), TO_NONE).await;
+    host.settle().await;
+    let row = host.crm().get("Communication", &id).await.expect("there");
+    let shown = outlook.meeting(&item).await.expect("there");
+    assert_eq!(row.text("Comm_DateTime"), format!("{day}T14:00:00"));
+    assert_eq!((shown.body.trim_end(), shown.start), ("New agenda", utc(&day, 14)));
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s18_same_field_on_both_sides_has_a_declared_winner_and_the_loser_is_kept() {
+    for (policy, wanted, loser) in [("crm", "By CRM", "exchange"), ("exchange", "By Outlook", "crm")] {
+        let mut host = TestHost::settled_with(&format!("[sync]\nconflict = \"{policy}\"\n")).await;
+        let (id, outlook, item) = pair(&mut host).await;
+        host.crm().patch("Communication", &id, &json!({"Comm_Subject": "By CRM"})).await;
+        outlook.set_subject(&item, "By Outlook").await;
+        host.settle().await;
+        let row = host.crm().get("Communication", &id).await.expect("there");
+        assert_eq!(row.text("Comm_Subject"), wanted);
+        assert_eq!(outlook.meeting(&item).await.expect("there").subject, wanted);
+        let trace = host.trace(&id).await;
+        assert!(trace.contains(&format!("subject from {loser} gave way")), "{trace}");
+        host.oracle(1, Mails::NONE).await;
+    }
+}
+
+#[tokio::test]
+async fn s19_same_value_on_both_sides_is_no_write() {
+    let mut host = TestHost::settled().await;
+    let (id, outlook, item) = pair(&mut host).await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Subject": "Agreed"})).await;
+    outlook.set_subject(&item, "Agreed").await;
+    let before = (host.servers.crm_writes().await, host.servers.exchange_writes().await);
+    host.settle().await;
+    assert_eq!((host.servers.crm_writes().await, host.servers.exchange_writes().await), before);
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s21_deleted_in_the_crm_but_edited_in_outlook_is_restored() {
+    let mut host = TestHost::settled().await;
+    let (id, outlook, item) = pair(&mut host).await;
+    host.crm().delete("Communication", &id).await;
+    outlook.set_subject(&item, "Still on").await;
+    host.settle_with_sweep().await;
+    let rows = host.crm().appointments().await;
+    assert_eq!(rows.iter().map(|row| row.text("Comm_Subject")).collect::<Vec<_>>(), ["Still on"]);
+    assert!(host.trace(&rows[0].id()).await.contains("the edit wins"));
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s21_deleted_in_outlook_but_edited_in_the_crm_is_restored() {
+    let mut host = TestHost::settled().await;
+    let (id, outlook, item) = pair(&mut host).await;
+    outlook.delete(&item, TO_NONE).await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Subject": "Still on"})).await;
+    host.settle().await;
+    assert!(outlook.by_subject("Still on").await.is_some());
+    assert_eq!(host.crm().appointments().await.len(), 1);
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s22_change_key_that_went_stale_is_read_again_and_no_edit_is_lost() {
+    let mut host = TestHost::settled().await;
+    let (id, outlook, item) = pair(&mut host).await;
+    host.exchange_fault(
+        json!({"operation": "UpdateItem", "kind": "error", "code": "ErrorIrresolvableConflict", "times": 2}),
+    )
+    .await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Subject": "Patient"})).await;
+    host.settle().await;
+    assert_eq!(outlook.meeting(&item).await.expect("there").subject, "Patient");
+    host.oracle(1, Mails::NONE).await;
+}

@@ -1,0 +1,128 @@
+//! Organizers, attendees, responses.
+
+use daybridge_tests::crm::Booking;
+use daybridge_tests::ews::TO_ALL;
+use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::time::{day, utc};
+use daybridge_tests::user::{MARY, SUSAN, TERRY, WILLIAM};
+use serde_json::json;
+
+/// For the CRM, William now has no synchronized mailbox: an organizer from elsewhere.
+async fn william_is_elsewhere(host: &mut TestHost) {
+    host.crm().patch("Users", WILLIAM, &json!({"User_EmailAddress": "w@elsewhere.test"})).await;
+    host.settle_after_user_change().await;
+}
+
+#[tokio::test]
+async fn s16_response_is_stored_in_the_crm_and_mails_nobody() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN).with_user(TERRY)).await;
+    host.settle().await;
+    let terry = host.outlook("terry.smith");
+    let copy = terry.by_subject("Review").await.expect("an invitation").id;
+    terry.respond(&copy, "Accept").await;
+    host.settle().await;
+    let row = host.crm().get("Communication", &id).await.expect("there");
+    assert!(row.text("comm_responses").contains("Terry Smith: accepted"), "{}", row.text("comm_responses"));
+    let links = host.crm().links(&id).await;
+    let terry = links.iter().find(|link| link.text("CmLi_Comm_UserId") == TERRY).expect("Terry's row");
+    assert_eq!(terry.text("cmli_status"), "3");
+    assert_eq!(row.text("Comm_Subject"), "Review");
+    host.oracle(1, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn s37_meeting_of_an_outside_organizer_is_one_stub() {
+    let mut host = TestHost::settled().await;
+    william_is_elsewhere(&mut host).await;
+    let day = day(40);
+    let people = ["susan.maye@example.test", "terry.smith@example.test"];
+    let outlook = host.outlook("william.dolan");
+    let item = outlook.book("Outside", &utc(&day, 9), &utc(&day, 10), &people).await;
+    host.people_mailed(Mails::new(2, 0, 0));
+    host.settle().await;
+    assert_eq!(host.crm().appointments().await.len(), 1);
+    outlook.reschedule(&item, &utc(&day, 16), &utc(&day, 17), TO_ALL).await;
+    host.people_mailed(Mails::new(0, 2, 0));
+    host.settle().await;
+    assert_eq!(host.crm().appointments().await[0].text("Comm_DateTime"), format!("{day}T16:00:00"));
+    host.oracle(1, Mails::new(2, 2, 0)).await;
+}
+
+#[tokio::test]
+async fn s38_stub_folds_into_the_real_appointment_when_its_organizer_joins() {
+    let mut host = TestHost::settled().await;
+    william_is_elsewhere(&mut host).await;
+    let day = day(40);
+    let outlook = host.outlook("william.dolan");
+    outlook.book("Outside", &utc(&day, 9), &utc(&day, 10), &["susan.maye@example.test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let id = host.crm().appointments().await[0].id();
+    host.crm().patch("Users", WILLIAM, &json!({"User_EmailAddress": "william.dolan@example.test"})).await;
+    host.settle_after_user_change().await;
+    let rows = host.crm().appointments().await;
+    assert_eq!(
+        rows.iter().map(daybridge_tests::crm::Row::id).collect::<Vec<_>>(),
+        [id.as_str()],
+        "folded, not doubled"
+    );
+    host.crm().patch("Communication", &id, &json!({"Comm_Location": "Now ours to edit"})).await;
+    host.settle().await;
+    assert_eq!(outlook.by_subject("Outside").await.expect("there").location, "Now ours to edit");
+    host.oracle(1, Mails::new(1, 1, 0)).await;
+}
+
+#[tokio::test]
+async fn s40_attendee_removed_on_one_side_is_removed_on_the_other() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN).with_user(TERRY).with_user(MARY)).await;
+    host.settle().await;
+    let links = host.crm().links(&id).await;
+    let terry = links.iter().find(|link| link.text("CmLi_Comm_UserId") == TERRY).expect("Terry's row");
+    host.crm().delete("Comm_Link", &terry.id()).await;
+    host.settle_with_sweep().await;
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.by_subject("Review").await.expect("there");
+    let people: Vec<&str> = item.attendees.iter().map(|(address, _)| address.as_str()).collect();
+    assert_eq!(people, ["mary.jones@example.test"]);
+    assert!(host.outlook("terry.smith").by_subject("Review").await.is_none());
+    // And the other way round.
+    let mary = "<t:RequiredAttendees><t:Attendee><t:Mailbox><t:EmailAddress>william.dolan@example.test</t:EmailAddress>\
+                </t:Mailbox></t:Attendee></t:RequiredAttendees>";
+    outlook.set(&item.id, "calendar:RequiredAttendees", mary, TO_ALL).await;
+    host.people_mailed(Mails::new(1, 0, 1));
+    host.settle().await;
+    let mut users: Vec<String> = host.crm().links(&id).await.iter().map(|link| link.text("CmLi_Comm_UserId")).collect();
+    users.sort();
+    assert_eq!(users, [SUSAN, WILLIAM]);
+    host.oracle(1, Mails::new(3, 0, 2)).await;
+}
+
+#[tokio::test]
+async fn s41_address_in_other_letter_case_is_the_same_user() {
+    let mut host = TestHost::settled().await;
+    let day = day(40);
+    host.outlook("susan.maye").book("Case", &utc(&day, 9), &utc(&day, 10), &["Terry.SMITH@Example.Test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let rows = host.crm().appointments().await;
+    let mut users: Vec<String> =
+        host.crm().links(&rows[0].id()).await.iter().map(|link| link.text("CmLi_Comm_UserId")).collect();
+    users.sort();
+    assert_eq!(users, [SUSAN, TERRY]);
+    host.oracle(1, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn s43_two_crm_users_with_one_mailbox_are_refused_in_clear_text() {
+    let mut host = TestHost::settled().await;
+    host.crm().patch("Users", MARY, &json!({"User_EmailAddress": "terry.smith@example.test"})).await;
+    host.settle_after_user_change().await;
+    let left_out = host.app.left_out();
+    assert!(
+        left_out.iter().any(|(id, reason)| id == MARY && reason.contains("already has this mailbox")),
+        "{left_out:?}"
+    );
+    host.oracle(0, Mails::NONE).await;
+}

@@ -1,0 +1,408 @@
+//! A host between the two simulators, in this process, over real sockets; and the oracle every story must end with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use daybridge::app::App;
+use daybridge::clock::{Clock, SystemClock};
+use daybridge::config::Config;
+use daybridge::control::{Desk, EntryState, QueueFilter, RefusalKind, SyncOrder, SyncReport, Which};
+use daybridge::lifecycle::Tasks;
+use daybridge::sim;
+use daybridge::sim::exchange::Role;
+
+use crate::crm::Crm;
+use crate::ews::Outlook;
+use crate::wait::wait_for;
+
+/// Rounds in which a story must come to rest: a write, its echo, the echo's echo, and some for retries.
+const ROUNDS_MAX: usize = 40;
+
+/// Both simulators.
+pub struct Servers {
+    pub crm: sim::crm::Running,
+    pub exchange: sim::exchange::Running,
+    pub tasks: Tasks,
+}
+
+impl Servers {
+    pub async fn start() -> Self {
+        Self::with(sim::crm::Options::default(), sim::exchange::Options::default()).await
+    }
+
+    pub async fn with(crm: sim::crm::Options, exchange: sim::exchange::Options) -> Self {
+        let tasks = Tasks::new();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let listen = ([127, 0, 0, 1], 0).into();
+        let crm = sim::crm::serve(listen, crm, clock.clone(), &tasks).await.expect("a free port");
+        let exchange = sim::exchange::serve(listen, exchange, clock, &tasks).await.expect("a free port");
+        Self { crm, exchange, tasks }
+    }
+
+    /// The CRM as the sync account sees it.
+    pub fn crm(&self) -> Crm {
+        let user = self.crm.users().into_iter().find(|user| user.role == "service").expect("a service account");
+        Crm::new(&self.crm.crm_url(), &user.login, &user.password)
+    }
+
+    /// The CRM as a person sees it.
+    pub fn crm_as(&self, login: &str) -> Crm {
+        let user = self.crm.users().into_iter().find(|user| user.login == login).expect("a CRM user of that name");
+        Crm::new(&self.crm.crm_url(), &user.login, &user.password)
+    }
+
+    /// Somebody's Outlook, by the part of the address before the `@`.
+    pub fn outlook(&self, name: &str) -> Outlook {
+        let prefix = format!("{name}@");
+        let user = self.exchange.users().into_iter().find(|user| user.address.starts_with(&prefix)).expect("a mailbox");
+        Outlook::new(&self.exchange.ews_url(), &user.address, &user.login, &user.password)
+    }
+
+    /// A configuration for these servers; `more` is TOML added at the end.
+    pub fn config(&self, data: &Path, more: &str) -> String {
+        let crm = self.crm.users().into_iter().find(|user| user.role == "service").expect("a service account");
+        let exchange =
+            self.exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
+        let sync = if more.contains("[sync]") { String::new() } else { format!("[sync]\n{SYNC}") };
+        let more = more.replace("[sync]", &format!("[sync]\n{SYNC}"));
+        format!(
+            r#"data = "{data}"
+[crm]
+url = "{crm_url}"
+login = "{crm_login}"
+password = "{crm_password}"
+time_zone = "Europe/Berlin"
+responses_column = "comm_responses"
+[[exchange]]
+name = "exchange"
+kind = "ews"
+primary = true
+url = "{ews_url}"
+login = "{ews_login}"
+password = "{ews_password}"
+{sync}
+{more}
+"#,
+            data = data.display(),
+            crm_url = self.crm.crm_url(),
+            crm_login = crm.login,
+            crm_password = crm.password,
+            ews_url = self.exchange.ews_url(),
+            ews_login = exchange.login,
+            ews_password = exchange.password,
+        )
+    }
+
+    /// Mails Exchange sent, by kind.
+    pub async fn mails(&self) -> Mails {
+        let answer = get(&format!("{}_sim/mails", self.exchange.url())).await;
+        let list = answer.as_array().or_else(|| answer["mails"].as_array()).cloned().unwrap_or_default();
+        let mut mails = Mails::default();
+        for mail in list {
+            match mail["kind"].as_str().unwrap_or_default() {
+                "request" | "invitation" => mails.invitations += 1,
+                "update" => mails.updates += 1,
+                "cancellation" => mails.cancellations += 1,
+                _ => {}
+            }
+        }
+        mails
+    }
+
+    pub async fn crm_writes(&self) -> u64 {
+        writes(&self.crm.url()).await
+    }
+
+    pub async fn exchange_writes(&self) -> u64 {
+        writes(&self.exchange.url()).await
+    }
+
+    /// Requests to both servers so far.
+    pub async fn requests(&self) -> (u64, u64) {
+        (
+            get(&format!("{}_sim/counters", self.crm.url())).await["requests"].as_u64().unwrap_or(0),
+            get(&format!("{}_sim/counters", self.exchange.url())).await["requests"].as_u64().unwrap_or(0),
+        )
+    }
+}
+
+/// Short times, so that a story is over in a second or two.
+const SYNC: &str = "poll_interval_s = 3600\nsettle_ms = 0\nretry_first_ms = 50\nretry_max_s = 1\npast_days = 14\n";
+
+/// The machine's clock, and as far ahead of it as a test set it: waits that the host keeps need not be waited for.
+#[derive(Debug, Default)]
+pub struct AheadClock {
+    ahead_ms: AtomicI64,
+}
+
+impl AheadClock {
+    pub fn advance(&self, by: TimeDelta) {
+        self.ahead_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for AheadClock {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + TimeDelta::milliseconds(self.ahead_ms.load(Ordering::SeqCst))
+    }
+
+    fn chance(&self) -> f64 {
+        0.5
+    }
+}
+
+/// Mails counted by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mails {
+    pub invitations: u64,
+    pub updates: u64,
+    pub cancellations: u64,
+}
+
+impl Mails {
+    pub const NONE: Mails = Mails { invitations: 0, updates: 0, cancellations: 0 };
+
+    pub fn new(invitations: u64, updates: u64, cancellations: u64) -> Self {
+        Self { invitations, updates, cancellations }
+    }
+}
+
+/// A host between two simulators.
+pub struct TestHost {
+    pub servers: Servers,
+    pub app: Arc<App>,
+    pub data: tempfile::TempDir,
+    pub clock: Arc<AheadClock>,
+    more: String,
+    /// Mails sent by people's own Outlook, and those declared by the host before it was started again.
+    by_others: Mails,
+    parked_expected: u64,
+}
+
+impl TestHost {
+    pub async fn start() -> Self {
+        Self::with_config("").await
+    }
+
+    /// `more` is TOML added to the configuration.
+    pub async fn with_config(more: &str) -> Self {
+        Self::on(Servers::start().await, more).await
+    }
+
+    pub async fn on(servers: Servers, more: &str) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(AheadClock::default());
+        let app = open(&servers, data.path(), more, clock.clone()).await;
+        Self { servers, app, data, clock, more: more.to_owned(), by_others: Mails::NONE, parked_expected: 0 }
+    }
+
+    /// Before the first pass there is nothing: what comes later is new, not old.
+    pub async fn settled() -> Self {
+        let mut host = Self::start().await;
+        host.settle().await;
+        host
+    }
+
+    pub async fn settled_with(more: &str) -> Self {
+        let mut host = Self::with_config(more).await;
+        host.settle().await;
+        host
+    }
+
+    pub fn crm(&self) -> Crm {
+        self.servers.crm()
+    }
+
+    pub fn outlook(&self, name: &str) -> Outlook {
+        self.servers.outlook(name)
+    }
+
+    /// One pass over everything, as soon as the host does not wait for a server.
+    pub async fn pass(&self, sweep: bool) -> SyncReport {
+        let order = SyncOrder { containers: Vec::new(), sweep, dry_run: false };
+        wait_for("a pass", || async {
+            match self.app.sync(&order).await {
+                Ok(report) => Some(report),
+                Err(refusal) if refusal.kind == RefusalKind::NotNow => None,
+                Err(refusal) => panic!("{}: {}", refusal.code, refusal.message),
+            }
+        })
+        .await
+    }
+
+    /// Passes until one finds nothing to look at.
+    pub async fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let report = self.pass(false).await;
+            if report.looked_at == 0 && report.unfinished == 0 {
+                return;
+            }
+        }
+        panic!("the story does not come to rest in {ROUNDS_MAX} passes");
+    }
+
+    /// Passes (with a sweep, as deletions in the CRM need one) until nothing is left to do.
+    pub async fn settle_with_sweep(&mut self) {
+        self.settle().await;
+        self.pass(true).await;
+        self.settle().await;
+    }
+
+    /// Stops the host and starts it again on the same data.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
+    }
+
+    /// Starts again with an empty data folder: queue, cursors and ledger are lost.
+    pub async fn restart_without_data(&mut self) {
+        self.stop().await;
+        self.data = tempfile::tempdir().expect("a temporary folder");
+        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
+    }
+
+    async fn stop(&mut self) {
+        let declared = self.app.status().await.expect("a status").mail;
+        self.people_mailed(Mails::new(declared.invitations, declared.updates, declared.cancellations));
+        assert!(self.app.stop_now().await, "the host stops cleanly");
+    }
+
+    /// After a CRM user was changed: the host keeps users for a while, so time passes.
+    pub async fn settle_after_user_change(&mut self) {
+        self.clock.advance(TimeDelta::minutes(11));
+        self.settle_with_sweep().await;
+    }
+
+    /// A person lets everything that is parked or waiting go ahead.
+    pub async fn retry_all(&self) {
+        self.app.queue_retry(&Which::All).await.expect("the queue");
+    }
+
+    /// Mails that people's own acts in Outlook caused; the oracle sets them apart.
+    pub fn people_mailed(&mut self, mails: Mails) {
+        self.by_others.invitations += mails.invitations;
+        self.by_others.updates += mails.updates;
+        self.by_others.cancellations += mails.cancellations;
+    }
+
+    pub fn expect_parked(&mut self, count: u64) {
+        self.parked_expected = count;
+    }
+
+    /// The common oracle: at rest a further pass with a full sweep writes nothing on either side and mails nobody, a dry
+    /// run plans nothing, the number of pairs is exact, the mails that were sent are the ones that were declared, and
+    /// nothing is parked that the story did not expect.
+    pub async fn oracle(&mut self, pairs: u64, mails: Mails) {
+        self.settle().await;
+        let (crm, exchange) = (self.servers.crm_writes().await, self.servers.exchange_writes().await);
+        let sent = self.servers.mails().await;
+        let report = self.pass(true).await;
+        self.settle().await;
+        assert_eq!((report.writes.crm, report.writes.exchange), (0, 0), "writes of a pass at rest: {:?}", report.lines);
+        assert_eq!(self.servers.crm_writes().await, crm, "the CRM counted a write at rest");
+        assert_eq!(self.servers.exchange_writes().await, exchange, "Exchange counted a write at rest");
+        assert_eq!(self.servers.mails().await, sent, "mails were sent at rest");
+        let plan = SyncOrder { containers: Vec::new(), sweep: true, dry_run: true };
+        let plan = self.app.sync(&plan).await.expect("a dry run");
+        let writes: Vec<_> = plan.lines.iter().filter(|line| line.target.is_some()).collect();
+        assert!(writes.is_empty(), "a dry run at rest plans {writes:?}");
+        assert_eq!(self.app.pairs(), pairs, "live pairs");
+        assert_eq!(sent, mails, "mails sent");
+        let status = self.app.status().await.expect("a status");
+        let declared = Mails::new(
+            status.mail.invitations + self.by_others.invitations,
+            status.mail.updates + self.by_others.updates,
+            status.mail.cancellations + self.by_others.cancellations,
+        );
+        assert_eq!(declared, mails, "mails declared by the host, and by people");
+        assert_eq!(self.parked().await.len() as u64, self.parked_expected, "parked: {:?}", self.parked().await);
+    }
+
+    /// Parked entries: key to code.
+    pub async fn parked(&self) -> BTreeMap<String, String> {
+        let filter = QueueFilter { state: Some(EntryState::Parked), limit: None };
+        let page = self.app.queue(&filter).await.expect("the queue");
+        page.entries
+            .into_iter()
+            .map(|entry| (entry.key, entry.reason.map(|reason| reason.code).unwrap_or_default()))
+            .collect()
+    }
+
+    /// The sentences of an appointment's trace, joined.
+    pub async fn trace(&self, id: &str) -> String {
+        let story = self.app.trace(id).await.unwrap_or_else(|refusal| panic!("trace {id}: {}", refusal.message));
+        story.lines.iter().map(|line| format!("{}: {}", line.step, line.text)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+async fn open(servers: &Servers, data: &Path, more: &str, clock: Arc<AheadClock>) -> Arc<App> {
+    let text = servers.config(data, more);
+    let file = data.join("daybridge.toml");
+    std::fs::write(&file, &text).expect("the configuration is written");
+    let config = Config::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}: {}\n{text}", error.hint()));
+    App::open(config, clock).await.unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
+}
+
+async fn writes(url: &str) -> u64 {
+    get(&format!("{url}_sim/counters")).await["writes"].as_u64().unwrap_or(0)
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
+async fn get(url: &str) -> serde_json::Value {
+    let answer = reqwest::Client::new().get(url).send().await.expect("the simulator answers");
+    answer.json().await.expect("JSON")
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
+pub async fn post(url: &str, body: &serde_json::Value) {
+    let answer = reqwest::Client::new().post(url).json(body).send().await.expect("the simulator answers");
+    assert!(answer.status().is_success(), "POST {url}: {}", answer.status());
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
+async fn delete(url: &str) {
+    let answer = reqwest::Client::new().delete(url).send().await.expect("the simulator answers");
+    assert!(answer.status().is_success(), "DELETE {url}: {}", answer.status());
+}
+
+impl TestHost {
+    /// Asks the CRM for a fault.
+    pub async fn crm_fault(&self, fault: serde_json::Value) {
+        post(&format!("{}_sim/faults", self.servers.crm.url()), &fault).await;
+    }
+
+    /// Asks Exchange for a fault.
+    pub async fn exchange_fault(&self, fault: serde_json::Value) {
+        post(&format!("{}_sim/faults", self.servers.exchange.url()), &fault).await;
+    }
+
+    pub async fn clear_exchange_faults(&self) {
+        delete(&format!("{}_sim/faults", self.servers.exchange.url())).await;
+    }
+
+    pub async fn exchange_down(&self, down: bool) {
+        post(&format!("{}_sim/down", self.servers.exchange.url()), &serde_json::json!({"down": down})).await;
+    }
+
+    pub async fn crm_down(&self, down: bool) {
+        post(&format!("{}_sim/down", self.servers.crm.url()), &serde_json::json!({"down": down})).await;
+    }
+
+    /// Waits until the host did what is looked for, passing again and again (for faults and delays).
+    pub async fn until<T, F: Future<Output = Option<T>>>(&self, state: &str, mut look: impl FnMut() -> F) -> T {
+        wait_for(state, || {
+            let looked = look();
+            async {
+                if let Some(value) = looked.await {
+                    return Some(value);
+                }
+                self.pass(false).await;
+                None
+            }
+        })
+        .await
+    }
+}
