@@ -131,7 +131,9 @@ impl Stage {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let started = |what: &'static str| move |error: io::Error| DemoError::caused_by(format!("start the simulated {what}"), error);
+        let started = |what: &'static str| {
+            move |error: io::Error| DemoError::caused_by(format!("start the simulated {what}"), error)
+        };
         let crm_options = sim::crm::Options { zone: CRM_ZONE, ..sim::crm::Options::default() };
         let crm = sim::crm::serve(listen, crm_options, clock.clone(), tasks).await.map_err(started("CRM"))?;
         let exchange_options = sim::exchange::Options::default();

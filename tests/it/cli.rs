@@ -247,7 +247,8 @@ impl Stage {
         let mut crm = program::start(folder.path(), &["simulate", "crm", "--json"]);
         let mut exchange = program::start(folder.path(), &["simulate", "exchange", "--json"]);
         let (crm_line, ews_line) = (first_line(&mut crm, "crm").await, first_line(&mut exchange, "ews").await);
-        let (crm_url, ews_url) = (crm_line["crm"].as_str().expect("a base"), ews_line["ews"].as_str().expect("an address"));
+        let (crm_url, ews_url) =
+            (crm_line["crm"].as_str().expect("a base"), ews_line["ews"].as_str().expect("an address"));
         let ((crm_login, crm_password), (ews_login, ews_password)) = (service(&crm_line), service(&ews_line));
         let config = format!(
             "data = 'state'\n\

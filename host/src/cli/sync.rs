@@ -73,7 +73,10 @@ async fn alone(host: &HostChoice, order: &SyncOrder) -> Result<SyncReport, Failu
     };
     let ended = app.stop_now().await;
     let report = report.ok_or_else(|| {
-        Failure::mendable("the pass was interrupted", "nothing is lost: what it found waits in the queue for the next pass")
+        Failure::mendable(
+            "the pass was interrupted",
+            "nothing is lost: what it found waits in the queue for the next pass",
+        )
     })??;
     if ended { Ok(report) } else { Err(Failure::ours("the pass did not end cleanly; see the log above")) }
 }

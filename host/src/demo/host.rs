@@ -65,8 +65,11 @@ pub(super) fn write_files(
     replace(&rule_file(folder), FIRST_RULE).map_err(failed)?;
     let service = |role: &str| DemoError::new(format!("the simulated {role} has no service account"));
     let crm_user = crm.users().into_iter().find(|user| user.role == "service").ok_or_else(|| service("CRM"))?;
-    let mailbox_user =
-        exchange.users().into_iter().find(|user| user.role == sim::exchange::Role::Service).ok_or_else(|| service("Exchange server"))?;
+    let mailbox_user = exchange
+        .users()
+        .into_iter()
+        .find(|user| user.role == sim::exchange::Role::Service)
+        .ok_or_else(|| service("Exchange server"))?;
     let config = folder.join("daybridge.toml");
     let text = format!(
         "# Written by `daybridge demo`; every key is explained by: daybridge init --print
@@ -110,7 +113,8 @@ impl HostProcess {
     /// Starts a host and waits until it has looked at everything once.
     pub async fn start(config: &Path) -> Result<Self, DemoError> {
         let folder = config.parent().unwrap_or(Path::new("."));
-        let program = std::env::current_exe().map_err(|error| DemoError::caused_by("find this program's file", error))?;
+        let program =
+            std::env::current_exe().map_err(|error| DemoError::caused_by("find this program's file", error))?;
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
