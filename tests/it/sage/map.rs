@@ -179,6 +179,23 @@ fn the_organizer_is_found_in_the_order_of_certainty() {
 }
 
 #[test]
+fn a_row_of_ours_without_its_people_shows_that_something_is_missing() {
+    let organizer = |columns: Json, list: &[Json]| item(columns, list).appointment.organizer.map(|person| person.name);
+    let ours = || json!({"Comm_Organizer": "11", "Comm_MeetingId": "uid:04AB"});
+    assert_eq!(organizer(ours(), &[]), None, "in nobody's calendar");
+    assert_eq!(organizer(ours(), &[json!({"CmLi_Comm_CompanyId": 28})]), None);
+    assert_eq!(organizer(ours(), &[json!({"CmLi_Comm_UserId": 11})]).as_deref(), Some("Susan Test"));
+    assert_eq!(organizer(json!({"Comm_Organizer": "11"}), &[]).as_deref(), Some("Susan Test"), "the CRM's own affair");
+    let outside = json!({"Comm_Organizer": "Boss <boss@client.test>", "Comm_MeetingId": "uid:04AB"});
+    assert_eq!(organizer(outside, &[]).as_deref(), Some("Boss"), "who is no user has no row");
+    assert_eq!(
+        organizer(json!({"Comm_CreatedBy": 15, "Comm_MeetingId": "uid:04AB"}), &[]),
+        None,
+        "not the sync's account"
+    );
+}
+
+#[test]
 fn attendees_are_people_once_each() {
     let list = [
         json!({"CmLi_Comm_UserId": 11}),
