@@ -110,8 +110,15 @@ impl App {
     /// # Errors
     /// [`OpenError`], each with a hint.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        let folder = config.data.clone();
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(&folder).map_err(OpenError::Store)?);
+        let store = SledStore::open(&config.data).map_err(OpenError::Store)?;
+        Self::open_on(Arc::new(store), config, clock).await
+    }
+
+    /// As [`App::open`], on a store that is open already.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with a hint.
+    pub async fn open_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let queue =
             Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
         let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;

@@ -6,9 +6,9 @@
 //! kills the process is counted too (the count is written with the lease, but not waited for). Leases live in memory: a
 //! host that died holds none.
 //!
-//! A parked entry takes in new changes. One that a feed or a person reports begins anew with attempt one, since new
-//! content may well mend what failed; one from a sweep, which repeats what is known, leaves it parked, so that a poison
-//! item does not spin. A change that came while the failing attempt ran counts the same way.
+//! A parked entry takes in new changes. With one that a feed or a person reports it begins anew at attempt one, since new
+//! content may well mend what failed; one from a sweep or from the host itself repeats what is known and leaves it parked,
+//! so that a poison item does not spin. A change that came while the failing attempt ran counts the same way.
 //!
 //! Must not know: connectors, rules, what a change leads to.
 
@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use self::entry::{Entry, StoredEntry, span};
 use self::index::{Index, Stand};
 use crate::clock::Clock;
-use crate::model::{Cause, Change, Container, Key};
+use crate::model::{Change, Container, Key};
 use crate::store::record::{self, Record, RecordError};
 use crate::store::{Batch, Durable, SCAN_ROWS_MAX, Store, StoreError, Tree};
 
@@ -202,6 +202,7 @@ impl Queue {
         index.expire(now);
         let Some(key) = index.first_due(now, blocked) else { return Ok(None) };
         let mut entry = self.entry(&key)?.ok_or_else(|| missing(&key))?;
+        entry.merge();
         entry.attempts = entry.attempts.saturating_add(1);
         // Not waited for: the commits of this lease's end follow it, and whoever is told of those is told of this.
         let _written = self.commit_entry(Batch::new(), &key, &entry)?;
@@ -300,7 +301,7 @@ impl Queue {
         let mut parked = true;
         self.end(lease, |entry, below, now| {
             entry.failure = Some(failure.cut());
-            parked = !entry.fresh(below).any(|change| matches!(change.cause, Cause::Feed | Cause::Person));
+            parked = !entry.fresh(below).any(entry::is_news);
             if parked {
                 entry.parked = true;
             } else {
@@ -323,7 +324,8 @@ impl Queue {
             let now = self.clock.now();
             let mut index = self.index();
             below(&index, lease)?;
-            let from = self.entry(&lease.key)?.ok_or_else(|| missing(&lease.key))?;
+            let mut from = self.entry(&lease.key)?.ok_or_else(|| missing(&lease.key))?;
+            from.merge();
             let mut to = self.entry(other)?.unwrap_or_else(|| Entry::new(now));
             to.overflow |= from.overflow;
             for (_, change) in from.changes {
@@ -486,6 +488,7 @@ impl Queue {
             let below = below(&index, lease)?;
             let mut entry = self.entry(&lease.key)?.ok_or_else(|| missing(&lease.key))?;
             change(&mut entry, below, now);
+            entry.merge();
             if entry.changes.is_empty() {
                 let mut batch = Batch::new();
                 batch.remove(ENTRIES, lease.key.to_string());

@@ -156,6 +156,25 @@ async fn a_change_during_a_lease_causes_one_more_run() {
 }
 
 #[tokio::test]
+async fn the_weightier_cause_stays_until_its_work_is_done() {
+    let bench = Bench::new().await;
+    for cause in [Cause::Sweep, Cause::First, Cause::Feed, Cause::Sweep] {
+        bench.put("a", cause).await;
+    }
+    bench.pass(SETTLE);
+    let first = bench.lease_of("a").await;
+    assert_eq!(first.changes[0].cause, Cause::First, "it was there before the sync, whatever is reported later");
+    bench.put("a", Cause::Feed).await;
+    bench.queue.retry(&first, Some(Duration::ZERO), failure("x"), true).await.unwrap();
+    let second = bench.lease_of("a").await;
+    assert_eq!((second.changes.len(), second.changes[0].cause), (1, Cause::First), "its work is not done yet");
+    bench.put("a", Cause::Feed).await;
+    bench.queue.ack(&second).await.unwrap();
+    bench.pass(SETTLE);
+    assert_eq!(bench.lease_of("a").await.changes[0].cause, Cause::Feed, "a later edit is a change like any other");
+}
+
+#[tokio::test]
 async fn a_lease_that_ended_by_time_goes_to_another_worker_and_its_answer_is_refused() {
     let bench = Bench::new().await;
     bench.put("a", Cause::Person).await;
@@ -213,6 +232,24 @@ async fn retries_wait_longer_each_time_and_the_servers_word_wins() {
     let lease = bench.lease_of("a").await;
     bench.queue.retry(&lease, Some(Duration::ZERO), failure("server-unreachable"), false).await.unwrap();
     assert_eq!(bench.lease_of("a").await.attempt, 6, "an attempt that was not burnt is not counted");
+}
+
+#[tokio::test]
+async fn news_hurry_an_entry_that_waits_for_its_next_attempt_and_a_sweep_does_not() {
+    let bench = Bench::new().await;
+    for (burn, cause) in [(true, Cause::Feed), (false, Cause::Feed), (true, Cause::Person)] {
+        bench.put("a", Cause::Person).await;
+        let lease = bench.lease_of("a").await;
+        bench.queue.retry(&lease, Some(Duration::from_secs(9999)), failure("held"), burn).await.unwrap();
+        bench.put("a", Cause::Sweep).await;
+        bench.pass(SETTLE * 10);
+        assert!(bench.lease().await.is_none(), "a sweep repeats what is known");
+        bench.put("a", cause).await;
+        bench.pass(SETTLE);
+        let lease = bench.lease_of("a").await;
+        assert_eq!(lease.attempt, if burn { 2 } else { 1 });
+        bench.queue.ack(&lease).await.unwrap();
+    }
 }
 
 #[test]
@@ -343,7 +380,12 @@ async fn more_changes_than_are_kept_are_told() {
     assert_eq!(lease.changes.last().unwrap().at.id, (CHANGES_MAX + 4).to_string());
     bench.put("a", Cause::Person).await;
     bench.queue.ack(&lease).await.unwrap();
-    assert!(!bench.lease_of("a").await.overflow);
+    let lease = bench.lease_of("a").await;
+    assert!(!lease.overflow);
+    let changes = (0..CHANGES_MAX + 5).map(|item| (key("a"), change(&item.to_string(), Cause::Person)));
+    bench.queue.put(changes.collect()).await.unwrap();
+    bench.queue.ack(&lease).await.unwrap();
+    assert!(bench.lease_of("a").await.overflow, "it overflowed while the lease lasted");
 }
 
 #[tokio::test]

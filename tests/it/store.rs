@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daybridge::store::record::{self, Record, RecordError};
-use daybridge::store::{Batch, Kv, MemoryStore, SledStore, Store, StoreError, Tree};
+use daybridge::store::{Batch, Kv, MemoryStore, Row, SledStore, Store, StoreError, Tree};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 const A: Tree = Tree("a");
@@ -212,59 +214,110 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(error.to_string().contains("file/data"), "{error}");
 }
 
-/// Fills a store and returns how many rows it holds.
-async fn filled(folder: &Path) -> usize {
+const ROWS: usize = 1500;
+
+/// A store that was written and closed; `reopened` leaves a snapshot beside the log, as a second start does.
+async fn filled(folder: &Path, reopened: bool) {
     let store = SledStore::open(folder).unwrap();
     let mut durable = None;
-    for number in 0..2000 {
+    for number in 0..ROWS {
         let mut batch = Batch::new();
         batch.put(A, format!("{number:05}"), pattern(2000, number));
         durable = Some(store.commit(batch).unwrap());
     }
     durable.unwrap().await.unwrap();
-    2000
+    drop(store);
+    if reopened {
+        put(&SledStore::open(folder).unwrap(), B, "reopened", b"").await;
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy(&from, &to) } else { drop(fs::copy(from, to).unwrap()) }
+    }
+}
+
+/// Opens a damaged store, twice: a start must not turn damage into a smaller store that looks sound.
+fn report_or_keep_all(name: &str, folder: &Path) -> bool {
+    let mut reported = 0;
+    for _ in 0..2 {
+        let found = SledStore::open(folder).and_then(|store| {
+            let rows = store.scan(A, b"", None, 10_000)?;
+            let intact = |(number, row): (usize, &Row)| row.value == pattern(2000, number);
+            assert!(rows.iter().enumerate().all(intact), "{name}: wrong content");
+            Ok(rows.len())
+        });
+        match found {
+            Ok(found) => assert_eq!(found, ROWS, "{name}: opened with rows missing"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Damaged { .. }), "{name}: {error:?}");
+                assert!(error.hint().contains("from a backup"), "{name}: {}", error.hint());
+                reported += 1;
+            }
+        }
+    }
+    assert!(reported != 1, "{name}: reported once, then forgotten");
+    reported > 0
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_an_error_with_a_hint_and_never_a_panic_or_an_empty_store() {
+async fn a_damaged_store_is_an_error_with_a_hint_and_never_a_panic_or_a_smaller_store() {
     type Damage = fn(&Path);
     let damages: [(&str, Damage); 7] = [
         ("the main file is gone", |store| fs::remove_file(store.join("db")).unwrap()),
         ("the main file is empty", |store| fs::write(store.join("db"), "").unwrap()),
         ("the main file is noise", |store| fs::write(store.join("db"), pattern(1 << 20, 5)).unwrap()),
-        ("the start is overwritten", |store| overwrite(&store.join("db"), 0, 64 << 10)),
-        ("the settings are noise", |store| fs::write(store.join("conf"), "noise\n").unwrap()),
-        ("snapshots are noise", |store| {
-            for entry in fs::read_dir(store).unwrap() {
-                let path = entry.unwrap().path();
-                if path.file_name().unwrap().to_str().unwrap().starts_with("snap.") {
-                    fs::write(path, "noise").unwrap();
-                }
-            }
+        ("the main file is cut short", |store| {
+            fs::OpenOptions::new().write(true).open(store.join("db")).unwrap().set_len(2_000_000).unwrap();
         }),
+        ("the start is overwritten", |store| overwrite(&store.join("db"), 0, 64 << 10)),
+        ("one bit is wrong", |store| overwrite(&store.join("db"), 1_000_000, 1)),
         ("a value lies outside", |store| fs::write(store.join("blobs").join("12345"), "x").unwrap()),
     ];
-    for (name, damage) in damages {
-        let folder = tempfile::tempdir().unwrap();
-        let rows = filled(folder.path()).await;
-        damage(&folder.path().join("store"));
-        match SledStore::open(folder.path()) {
-            Ok(store) => {
-                // What the engine mends by itself is fine, if nothing is missing.
-                let found = store.scan(A, b"", None, 10_000).map(|rows| rows.len());
-                assert_eq!(found.ok(), Some(rows), "{name}: opened with rows missing");
-            }
-            Err(error) => {
-                assert!(matches!(error, StoreError::Damaged { .. }), "{name}: {error:?}");
-                assert!(error.hint().contains("from a backup"), "{name}: {}", error.hint());
-            }
+    for reopened in [false, true] {
+        let sound = tempfile::tempdir().unwrap();
+        filled(sound.path(), reopened).await;
+        for (name, damage) in damages {
+            let folder = tempfile::tempdir().unwrap();
+            copy(sound.path(), folder.path());
+            damage(&folder.path().join("store"));
+            assert!(report_or_keep_all(name, folder.path()), "{name}: not noticed");
         }
     }
 }
 
+#[tokio::test]
+async fn damage_anywhere_is_reported_unless_nothing_is_lost_by_it() {
+    const SEED: u64 = 11;
+    println!("seed {SEED}");
+    let mut random = StdRng::seed_from_u64(SEED);
+    let mut reported = 0;
+    for reopened in [false, true] {
+        let sound = tempfile::tempdir().unwrap();
+        filled(sound.path(), reopened).await;
+        let length = fs::metadata(sound.path().join("store/db")).unwrap().len() as usize;
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            copy(sound.path(), folder.path());
+            let bytes = [1, 16, 512, 4096, 100_000][random.random_range(0..5)];
+            let at = random.random_range(0..length - bytes);
+            overwrite(&folder.path().join("store/db"), at, bytes);
+            let name = format!("{bytes} bytes at {at} of {length}, reopened: {reopened}");
+            reported += u32::from(report_or_keep_all(&name, folder.path()));
+        }
+    }
+    assert!(reported > 10, "only {reported} of 40 were noticed");
+}
+
+/// Every byte there is changed.
 fn overwrite(path: &Path, at: usize, length: usize) {
     let mut bytes = fs::read(path).unwrap();
-    bytes[at..at + length].copy_from_slice(&pattern(length, 77));
+    for (byte, noise) in bytes[at..at + length].iter_mut().zip(pattern(length, 77)) {
+        *byte ^= noise | 1;
+    }
     fs::write(path, bytes).unwrap();
 }
 

@@ -18,7 +18,10 @@ const LONGER: &[(&str, &str)] = &[];
 const BANNED: &[&str] = &["openssl-sys", "native-tls", "aws-lc-sys", "wasmtime-wasi", "async-std"];
 
 /// Files of the tests package that may let time pass, with the reason.
-const MAY_SLEEP: &[(&str, &str)] = &[("tests/src/wait.rs", "looks at a state again and again, within its limit")];
+const MAY_SLEEP: &[(&str, &str)] = &[
+    ("tests/it/powercut.rs", "the moment at which the power is cut is drawn by chance"),
+    ("tests/src/wait.rs", "looks at a state again and again, within its limit"),
+];
 
 /// A file of the repository.
 struct Source {

@@ -13,6 +13,11 @@ pub fn plugins() -> PathBuf {
     root().join("plugins")
 }
 
+/// The folder of guests that do what no rule should.
+pub fn misbehaving() -> PathBuf {
+    root().join("tests/plugins")
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
@@ -27,7 +32,7 @@ pub fn component(name: &str) -> Vec<u8> {
     let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let target = root().join("target/guests");
     let file = target.join("components").join(format!("{name}.wasm"));
-    let folder = [plugins(), root().join("tests/plugins")].map(|crates| crates.join(name));
+    let folder = [plugins(), misbehaving()].map(|crates| crates.join(name));
     let folder = folder.into_iter().find(|folder| folder.is_dir()).unwrap_or_else(|| panic!("no crate {name}"));
     let source = package::source_digest(&package::source_folders(&folder)).unwrap_or_else(|error| panic!("{error}"));
     let ready = std::fs::read(&file).ok().filter(|bytes| package::source_of(bytes) == Some(source));

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use daybridge::app::App;
 use daybridge::clock::{Clock, SystemClock};
 use daybridge::config::Config;
-use daybridge::control::{Desk, EntryState, QueueFilter, SyncOrder, SyncReport, Which};
+use daybridge::control::{Desk, EntryState, QueueFilter, RefusalKind, SyncOrder, SyncReport, Which};
 use daybridge::lifecycle::Tasks;
 use daybridge::sim;
 use daybridge::sim::exchange::Role;
@@ -220,16 +220,24 @@ impl TestHost {
         self.servers.outlook(name)
     }
 
-    /// One pass over everything.
+    /// One pass over everything, as soon as the host does not wait for a server.
     pub async fn pass(&self, sweep: bool) -> SyncReport {
         let order = SyncOrder { containers: Vec::new(), sweep, dry_run: false };
-        self.app.sync(&order).await.unwrap_or_else(|refusal| panic!("{}: {}", refusal.code, refusal.message))
+        wait_for("a pass", || async {
+            match self.app.sync(&order).await {
+                Ok(report) => Some(report),
+                Err(refusal) if refusal.kind == RefusalKind::NotNow => None,
+                Err(refusal) => panic!("{}: {}", refusal.code, refusal.message),
+            }
+        })
+        .await
     }
 
     /// Passes until one finds nothing to look at.
     pub async fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            if self.pass(false).await.looked_at == 0 {
+            let report = self.pass(false).await;
+            if report.looked_at == 0 && report.unfinished == 0 {
                 return;
             }
         }

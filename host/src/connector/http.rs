@@ -7,6 +7,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -511,35 +512,38 @@ fn redirected(place: &str, response: &reqwest::Response) -> HttpError {
 
 fn transport(place: &str, error: reqwest::Error) -> HttpError {
     let error = error.without_url();
-    let message = if error.is_timeout() {
-        format!("{place} did not answer in time")
-    } else if error.is_connect() {
-        format!("cannot connect to {place}")
-    } else {
-        format!("the connection to {place} broke")
-    };
-    let problem = if untrusted(&error) {
-        return HttpError::new(Problem::Certificate, format!("the certificate of {place} is not trusted"))
-            .caused_by(error);
-    } else if error.is_decode() {
-        return HttpError::new(Problem::Malformed, format!("the answer of {place} cannot be unpacked"))
-            .caused_by(error);
-    } else if error.is_builder() {
-        Problem::Refused
-    } else {
-        Problem::Unreachable { after: None }
-    };
+    let (problem, message) =
+        if caused(&error, |cause| matches!(cause, Cause::Tls(rustls::Error::InvalidCertificate(_)))) {
+            (Problem::Certificate, format!("the certificate of {place} is not trusted"))
+        } else if error.is_builder() {
+            (Problem::Refused, format!("the request to {place} cannot be made"))
+        } else if error.is_connect() {
+            (Problem::Unreachable { after: None }, format!("cannot connect to {place}"))
+        } else if caused(&error, |cause| matches!(cause, Cause::Io(ErrorKind::InvalidData | ErrorKind::InvalidInput))) {
+            // Packed or chunked wrongly. That the answer ended too early is the connection's fault, not the server's words.
+            (Problem::Malformed, format!("the answer of {place} cannot be unpacked"))
+        } else {
+            (Problem::Unreachable { after: None }, format!("the connection to {place} broke"))
+        };
     HttpError::new(problem, message).caused_by(error)
 }
 
-/// Whether TLS refused the server's certificate. `io::Error` hides its inner error from `source`, hence `get_ref`.
-fn untrusted(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
+/// A cause of a failed request that decides what it means.
+enum Cause<'a> {
+    Tls(&'a rustls::Error),
+    Io(ErrorKind),
+}
+
+/// Whether any cause of the error fits. `io::Error` hides its inner error from `source`, hence `get_ref`.
+fn caused(error: &reqwest::Error, fits: impl Fn(Cause<'_>) -> bool) -> bool {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>();
+        let cause = error.downcast_ref().map(Cause::Tls).or_else(|| io.map(|io| Cause::Io(io.kind())));
+        if cause.is_some_and(&fits) {
             return true;
         }
-        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        next = match io.and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
         };

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod config;
+mod directory;
 pub mod feed;
 pub mod links;
 pub mod map;
@@ -19,23 +20,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{NaiveTime, TimeDelta};
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use self::client::{Client, Query, date, equal, one_of};
 use self::config::{QueryDates, Removal, SageConfig};
+use self::directory::Known;
 use self::feed::{Met, Pages, Place, Places};
 use self::links::{LinkWrite, Scope};
 use self::map::{Mapping, Organizer};
-use self::people::{CrmUser, People};
 use self::wall::DateFormat;
 use self::wire::{Columns, Feed, Row};
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Problem};
 use crate::clock::Clock;
 use crate::model::{
     Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Seen, Side, Status, Time, User,
-    UserId, Version,
+    Version,
 };
 
 const COMMUNICATION: &str = "Communication";
@@ -43,10 +44,6 @@ const COMM_LINK: &str = "Comm_Link";
 const COMMUNICATION_ID: &str = "Comm_CommunicationId";
 const LINK_COMMUNICATION: &str = "CmLi_Comm_CommunicationId";
 
-/// Users change rarely, and a name that is a minute old does no harm.
-const PEOPLE_AGE_MAX: TimeDelta = TimeDelta::seconds(60);
-/// Names of persons and companies change hardly ever.
-const NAMES_AGE_MAX: TimeDelta = TimeDelta::minutes(10);
 /// Ids named in one query; keeps the address under the 2,048 characters every server takes.
 const IDS_PER_QUERY: usize = 50;
 /// Pages of one entity in one answer of `changed_since`, so that a first pass arrives in portions that can be queued.
@@ -62,16 +59,6 @@ pub struct Sage {
     client: Client,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
-}
-
-/// What was fetched about people, and when.
-#[derive(Debug, Default)]
-struct Known {
-    people: Arc<People>,
-    fetched: Option<DateTime<Utc>>,
-    named: Option<DateTime<Utc>>,
-    /// Users that rows name and the list does not: not asked for again until the list is.
-    missing: HashSet<UserId>,
 }
 
 /// A row with its links, as read.
@@ -116,6 +103,10 @@ impl Sage {
         Query { entity, filter, order: None, index: 1, count: self.config.page_size }
     }
 
+    fn sorted(&self, entity: &'static str, filter: String, order: &'static str) -> Query {
+        Query { order: self.config.sort.then_some(order), ..self.query(entity, filter) }
+    }
+
     /// All rows of a list, each once.
     async fn all(&self, act: &str, mut query: Query, key: &str) -> Result<Vec<Row>, Error> {
         let mut pages = Pages::default();
@@ -140,8 +131,7 @@ impl Sage {
     async fn links(&self, act: &str, ids: &[String]) -> Result<HashMap<String, Vec<Row>>, Error> {
         let mut found: HashMap<String, Vec<Row>> = HashMap::new();
         for some in ids.chunks(IDS_PER_QUERY) {
-            let order = Some("CmLi_CommLinkId asc");
-            let query = Query { order, ..self.query(COMM_LINK, one_of(LINK_COMMUNICATION, some)) };
+            let query = self.sorted(COMM_LINK, one_of(LINK_COMMUNICATION, some), "CmLi_CommLinkId asc");
             for row in self.all(act, query, "CmLi_CommLinkId").await? {
                 if let Some(id) = row.id(LINK_COMMUNICATION) {
                     found.entry(id).or_default().push(row);
@@ -212,68 +202,6 @@ impl Sage {
         Ok(items)
     }
 
-    /// Users and names for these rows: fetched again when old, or when a row names a user who is not known yet.
-    async fn people(&self, act: &str, rows: &[Row], links: &[Row]) -> Result<Arc<People>, Error> {
-        let named = rows.iter().filter_map(|row| row.id("Comm_Organizer")).filter(|id| id.parse::<i64>().is_ok());
-        let linked = links.iter().filter_map(|link| link.id("CmLi_Comm_UserId"));
-        let users: HashSet<UserId> = named.chain(linked).map(UserId).collect();
-        let mut known = self.known.lock().await;
-        let now = self.clock.now();
-        let fits = |id: &UserId| known.people.user(id).is_some() || known.missing.contains(id);
-        let old = |since: Option<DateTime<Utc>>, limit| since.is_none_or(|since| now - since >= limit);
-        if old(known.fetched, PEOPLE_AGE_MAX) || !users.iter().all(fits) {
-            let query = Query { order: Some("User_UserId asc"), ..self.query("Users", String::new()) };
-            let rows = self.all(act, query, "User_UserId").await?;
-            let mut people = People::new(rows.iter().filter_map(CrmUser::from_row));
-            if old(known.named, NAMES_AGE_MAX) {
-                known.named = Some(now);
-            } else {
-                people.take_names(&known.people);
-            }
-            known.missing = users.into_iter().filter(|id| people.user(id).is_none()).collect();
-            known.fetched = Some(now);
-            known.people = Arc::new(people);
-        }
-        for (entity, columns) in [
-            ("person", ["CmLi_Comm_PersonId", "CmLi_ExternalPersonID"].as_slice()),
-            ("company", &["CmLi_Comm_CompanyId"]),
-        ] {
-            let ids = links.iter().flat_map(|link| columns.iter().filter_map(|column| link.id(column)));
-            let unknown: BTreeSet<String> = ids.filter(|id| known.people.record_name(entity, id).is_none()).collect();
-            if !unknown.is_empty() {
-                let names = self.names(act, entity, unknown).await?;
-                let people = Arc::make_mut(&mut known.people);
-                names.into_iter().for_each(|(id, name)| people.name_record(entity, &id, name));
-            }
-        }
-        Ok(Arc::clone(&known.people))
-    }
-
-    /// Names of persons or companies; empty ones for records the account may not see.
-    async fn names(&self, act: &str, entity: &str, ids: BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
-        let (table, key, columns) = match entity {
-            "person" => ("Person", "Pers_PersonId", ["Pers_FirstName", "Pers_LastName"].as_slice()),
-            _ => ("Company", "Comp_CompanyId", ["Comp_Name"].as_slice()),
-        };
-        let list: Vec<String> = ids.iter().cloned().collect();
-        let mut names: BTreeMap<String, String> = ids.into_iter().map(|id| (id, String::new())).collect();
-        for some in list.chunks(IDS_PER_QUERY) {
-            match self.all(act, self.query(table, one_of(key, some)), key).await {
-                Ok(rows) => names.extend(rows.iter().filter_map(|row| {
-                    let words = columns.iter().map(|column| row.text(column).trim().to_owned());
-                    let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-                    Some((row.key(key)?, name))
-                })),
-                // A name is worth nothing that should stop an appointment.
-                Err(error) => match error.problem {
-                    Problem::NotFound | Problem::Forbidden | Problem::Refused | Problem::Malformed => {}
-                    _ => return Err(error),
-                },
-            }
-        }
-        Ok(names)
-    }
-
     async fn write_links(&self, act: &str, id: &str, writes: Vec<LinkWrite>) -> Result<(), Error> {
         for write in writes {
             match write {
@@ -296,8 +224,7 @@ impl Sage {
     /// The newest update stamp of all appointments. A server that ignores the order answers an older one, which only makes
     /// the first look at the link rows longer.
     async fn newest(&self, act: &str) -> Result<Option<chrono::NaiveDateTime>, Error> {
-        let order = Some("Comm_UpdatedDate desc");
-        let query = Query { order, count: 1, ..self.query(COMMUNICATION, self.of_type()) };
+        let query = Query { count: 1, ..self.sorted(COMMUNICATION, self.of_type(), "Comm_UpdatedDate desc") };
         let rows = self.client.feed(act, &query).await?.rows;
         Ok(rows.first().and_then(|row| wall::parse(&row.text("Comm_UpdatedDate"))).map(|stamp| stamp.wall))
     }
@@ -381,7 +308,7 @@ impl Connector for Sage {
                 Places::new(newest.map(|at| Place::at(at, self.config.time_zone, self.overlap())).unwrap_or_default())
             }
         };
-        let query = Query { order: Some("Comm_UpdatedDate asc"), ..self.query(COMMUNICATION, self.of_type()) };
+        let query = self.sorted(COMMUNICATION, self.of_type(), "Comm_UpdatedDate asc");
         let columns = [COMMUNICATION_ID, "Comm_UpdatedDate"];
         let (rows, mut drained) = self.poll(&act, query, &mut places.communications, columns).await?;
         let mut changes = Vec::new();
@@ -394,7 +321,7 @@ impl Connector for Sage {
                 places.links = Place::at(newest, self.config.time_zone, self.overlap());
             }
         } else if drained {
-            let query = Query { order: Some("CmLi_UpdatedDate asc"), ..self.query(COMM_LINK, String::new()) };
+            let query = self.sorted(COMM_LINK, String::new(), "CmLi_UpdatedDate asc");
             let columns = ["CmLi_CommLinkId", "CmLi_UpdatedDate"];
             let (links, links_drained) = self.poll(&act, query, &mut places.links, columns).await?;
             let told: HashSet<String> = changes.iter().map(|change| change.at.id.clone()).collect();
@@ -549,7 +476,7 @@ impl Connector for Sage {
     async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
         self.only_crm(container)?;
         let act = self.act("list all communications");
-        let mut query = Query { order: Some("Comm_CommunicationId asc"), ..self.query(COMMUNICATION, self.of_type()) };
+        let mut query = self.sorted(COMMUNICATION, self.of_type(), "Comm_CommunicationId asc");
         let mut pages = Pages::default();
         let mut found: BTreeMap<String, Listed> = BTreeMap::new();
         for _ in 0..PAGES_MAX {

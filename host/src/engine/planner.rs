@@ -188,13 +188,18 @@ fn one_deleted(input: &PlanInput<'_>, policy: &Policy, gone: Side) -> Op {
     }
 }
 
-/// Only one side has ever shown it (or shows it again after both had lost it).
+/// Only one side shows it: it is new there, or the pair has lost its other copy for good.
 fn only_on(side: Side, input: &PlanInput<'_>, policy: &Policy) -> Op {
-    let (stance, seen) = match side {
-        Side::Crm => (input.crm_stance, input.crm),
-        Side::Exchange => (input.exchange_stance, input.exchange),
+    let (stance, seen, known, moved) = match side {
+        Side::Crm => (input.crm_stance, input.crm, input.crm_known, input.crm_moved),
+        Side::Exchange => (input.exchange_stance, input.exchange, input.exchange_known, input.exchange_moved),
     };
-    let item = seen.present();
+    if known && !moved {
+        return Op::Nothing;
+    }
+    if known && input.past {
+        return Op::Note("it is over, and the other copy was removed: this one stays alone");
+    }
     match stance {
         Stance::Skipped => Op::Skip("a rule leaves this appointment alone"),
         Stance::Unwanted => Op::Skip("cancelled before it was ever synchronized"),
@@ -202,7 +207,7 @@ fn only_on(side: Side, input: &PlanInput<'_>, policy: &Policy) -> Op {
             Op::Skip("this direction is switched off")
         }
         Stance::Silent | Stance::Wanted if input.beyond_window => Op::Skip("it ended before the synchronized period"),
-        Stance::Silent | Stance::Wanted => match (side, item.map(|item| item.role)) {
+        Stance::Silent | Stance::Wanted => match (side, seen.present().map(|item| item.role)) {
             (Side::Exchange, Some(Role::Attendee)) => {
                 Op::Create { on: Side::Crm, why: "a meeting of an organizer elsewhere: a read-only stub" }
             }

@@ -64,7 +64,7 @@ pub enum Refused {
     Link(String),
     #[error("cannot be compiled: {0}")]
     Compile(String),
-    #[error("does not start: {}", .0.kind)]
+    #[error("does not start: {}", start(.0))]
     Start(#[source] Box<Fault>),
     #[error("describes itself badly: {0}")]
     Description(String),
@@ -133,6 +133,14 @@ pub(super) fn accept(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<A
     callable.rule.clone_from(&about.name);
     callable.version.clone_from(&about.version);
     Ok(Accepted { callable, about })
+}
+
+/// What a fault before the first call was, without saying twice that it was at the start.
+fn start(fault: &Fault) -> String {
+    match &fault.kind {
+        FaultKind::Start(reason) => reason.clone(),
+        kind => kind.to_string(),
+    }
 }
 
 fn describe(engine: &Engine, callable: &Callable) -> Result<About, Refused> {

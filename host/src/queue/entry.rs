@@ -1,7 +1,7 @@
 //! One entry of the queue as it is kept, and how changes fold into it. Pure.
 //!
-//! Promises: at most one change per item and [`CHANGES_MAX`] in all; what came after a lease is told from what the lease
-//! holds by its number. Must not know: store, locks, other entries.
+//! Promises: at most [`CHANGES_MAX`] changes, one per item; what came after a lease is told from what the lease holds by
+//! its number, and joins it when the lease ends without success. Must not know: store, locks, other entries.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ const SETTLINGS_MAX: u32 = 4;
 /// An entry in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// In the order they came, with their numbers.
+    /// In the order they came, with their numbers. An item stands once among those a lease holds and once among those
+    /// that came after it.
     pub changes: Vec<(u64, Change)>,
     pub next_number: u64,
     pub overflow: bool,
@@ -52,42 +53,56 @@ impl Entry {
     /// Takes in a change. `leased_below` is the first number that the lease under way does not hold, if there is one.
     pub fn fold(&mut self, change: Change, now: DateTime<Utc>, settle: Duration, leased_below: Option<u64>) {
         let asked = matches!(change.cause, Cause::Person | Cause::Again);
-        let wait = if asked { TimeDelta::zero() } else { span(settle) };
+        let news = is_news(&change);
+        let settled = now + if asked { TimeDelta::zero() } else { span(settle) };
         let first_of_round = match leased_below {
             Some(below) => self.fresh(below).next().is_none(),
             None => self.changes.is_empty(),
         };
         if first_of_round {
-            self.due = now + wait;
+            self.due = settled;
         } else if self.parked {
-            if matches!(change.cause, Cause::Feed | Cause::First | Cause::Person) {
-                self.begin_again(now, now + wait);
+            if news {
+                self.begin_again(now, settled);
             }
-        } else if self.attempts > 0 || asked {
-            // It waits for its next attempt (or is at work): new content may mend it.
-            self.due = self.due.min(now + wait);
+        } else if self.attempts > 0 || self.failure.is_some() {
+            // It waits for its next attempt, or is at work. New content may mend it; what is known need not hurry it.
+            if news || asked {
+                self.due = self.due.min(settled);
+            }
+        } else if asked {
+            self.due = self.due.min(settled);
         } else {
-            self.due = (now + wait).min(self.since + span(settle) * SETTLINGS_MAX as i32);
+            self.due = settled.min(self.since + span(settle) * SETTLINGS_MAX as i32);
         }
-        self.insert(change);
+        self.insert(change, leased_below);
     }
 
-    fn insert(&mut self, mut change: Change) {
-        if let Some(at) = self.changes.iter().position(|(_, known)| known.at == change.at) {
-            let (_, known) = self.changes.remove(at);
-            change.uid = change.uid.or(known.uid);
-            change.stamp = change.stamp.or(known.stamp);
-            // That it was there before the sync, or that a person asked, stays true whatever is reported later.
-            if matches!(known.cause, Cause::First | Cause::Person) && change.cause != Cause::Person {
-                change.cause = known.cause;
+    /// Adds a change. While a lease is under way it only joins changes that came after the lease.
+    fn insert(&mut self, change: Change, leased_below: Option<u64>) {
+        let mut fresh = match leased_below {
+            Some(below) => self.changes.split_off(self.changes.partition_point(|(number, _)| *number < below)),
+            None => {
+                self.merge();
+                std::mem::take(&mut self.changes)
             }
-        }
-        if self.changes.len() >= CHANGES_MAX {
+        };
+        join(&mut fresh, self.next_number, change);
+        self.next_number += 1;
+        self.changes.append(&mut fresh);
+        if self.changes.len() > CHANGES_MAX {
             self.changes.remove(0);
             self.overflow = true;
         }
-        self.changes.push((self.next_number, change));
-        self.next_number += 1;
+    }
+
+    /// Joins what a lease held with what came after it: the lease ended without success.
+    pub fn merge(&mut self) {
+        let mut merged = Vec::with_capacity(self.changes.len());
+        for (number, change) in self.changes.drain(..) {
+            join(&mut merged, number, change);
+        }
+        self.changes = merged;
     }
 
     /// Waits for its first attempt again, as if new.
@@ -107,7 +122,8 @@ impl Entry {
     pub fn done_below(&mut self, below: u64, now: DateTime<Utc>) {
         self.since = now;
         self.changes.retain(|(number, _)| *number >= below);
-        self.overflow = false;
+        // Of what came meanwhile something was let go only if it fills the list.
+        self.overflow &= self.changes.len() >= CHANGES_MAX;
         self.attempts = 0;
         self.failure = None;
     }
@@ -119,6 +135,35 @@ impl Entry {
         containers.dedup();
         containers
     }
+}
+
+/// Adds a change to a list in which each item stands once. The later one is kept, with what only the earlier one knew, and
+/// the weightier cause: that a person asked, or that the item was there before the sync, stays true whatever comes later.
+fn join(list: &mut Vec<(u64, Change)>, number: u64, mut change: Change) {
+    if let Some(at) = list.iter().position(|(_, known)| known.at == change.at) {
+        let (_, known) = list.remove(at);
+        change.uid = change.uid.or(known.uid);
+        change.stamp = change.stamp.or(known.stamp);
+        if weight(known.cause) > weight(change.cause) {
+            change.cause = known.cause;
+        }
+    }
+    list.push((number, change));
+}
+
+fn weight(cause: Cause) -> u8 {
+    match cause {
+        Cause::Sweep => 0,
+        Cause::Again => 1,
+        Cause::Feed => 2,
+        Cause::First => 3,
+        Cause::Person => 4,
+    }
+}
+
+/// Whether a change may bring content that mends what failed: sweeps and the host itself repeat what is known.
+pub fn is_news(change: &Change) -> bool {
+    weight(change.cause) >= weight(Cause::Feed)
 }
 
 /// A span of time as chrono counts it.

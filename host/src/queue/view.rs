@@ -86,7 +86,8 @@ impl QueueCounts {
 }
 
 impl EntryView {
-    pub(super) fn new(key: Key, state: EntryState, entry: Entry) -> Self {
+    pub(super) fn new(key: Key, state: EntryState, mut entry: Entry) -> Self {
+        entry.merge();
         Self {
             key,
             state,

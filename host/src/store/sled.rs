@@ -4,12 +4,14 @@
 //! writing (`sync_file_range`), values above a quarter segment go to files that are never synced, and damage may show as a
 //! panic. Therefore: segments of 16 MiB; values cut into rows far below that quarter, with a check that no such file
 //! appears; one thread that flushes, then calls `fdatasync` on the engine's file, and only then wakes everyone who waits
-//! (a group commit: whoever commits meanwhile is served by the next round); and panics inside the engine become errors.
+//! (a group commit: whoever commits meanwhile is served by the next round); flushes are counted beside the log, so that
+//! a log that lost its end is noticed; and panics inside the engine become errors.
 //! Must not know: what is kept.
 
 mod guard;
 mod layout;
 mod open;
+mod witness;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,10 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use self::guard::guarded;
+use self::open::Opened;
+use self::witness::Witness;
 use super::{Batch, Durable, Row, SCAN_ROWS_MAX, Store, StoreError, Tree};
+use crate::error::Chain;
 
 /// Commits that wait for one flush at most; a further one blocks until the flusher takes them, which is never longer than one flush.
 const WAITING_MAX: usize = 4096;
@@ -56,13 +61,13 @@ impl SledStore {
     /// [`StoreError::File`] if the folder cannot be used.
     pub fn open(data_folder: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(data_folder)?;
-        let (rows, folder, file) = open::engine(data_folder)?;
+        let Opened { rows, folder, file, mut witness } = open::engine(data_folder)?;
         let engine = Arc::new(Engine { rows, folder, failed: AtomicBool::new(false) });
         let (sender, receiver) = sync_channel(WAITING_MAX);
         let flushed = engine.clone();
         let thread = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || flush_for_waiters(&flushed, &file, &receiver))
+            .spawn(move || flush_for_waiters(&flushed, &file, &mut witness, &receiver))
             .map_err(|cause| engine.failure("start the flushing thread of", cause))?;
         Ok(Self { engine, writing: Mutex::new(()), flusher: Some((sender, thread)), _lock: lock })
     }
@@ -169,10 +174,12 @@ impl Engine {
     }
 
     /// Everything applied so far reaches the disk.
-    fn flush(&self, file: &File, look: bool) -> Result<(), StoreError> {
+    fn flush(&self, file: &File, witness: &mut Witness, look: bool) -> Result<(), StoreError> {
         self.usable()?;
+        witness.announce(&self.folder)?;
         guarded(&self.folder, "flush", || self.rows.flush())?;
         file.sync_data().map_err(|cause| self.failure("sync", cause))?;
+        witness.confirm()?;
         if look { open::no_oversized_values(&self.folder) } else { Ok(()) }
     }
 
@@ -193,13 +200,13 @@ impl Engine {
 }
 
 /// The flushing thread: one flush for all who wait, until the store is dropped.
-fn flush_for_waiters(engine: &Engine, file: &File, waiters: &Receiver<Waiter>) {
+fn flush_for_waiters(engine: &Engine, file: &File, witness: &mut Witness, waiters: &Receiver<Waiter>) {
     let mut flushes: u64 = 0;
     while let Ok(first) = waiters.recv() {
         let mut served = vec![first];
         served.extend(waiters.try_iter().take(WAITING_MAX));
         flushes += 1;
-        let result = engine.flush(file, flushes % FLUSHES_PER_LOOK == 0);
+        let result = engine.flush(file, witness, flushes % FLUSHES_PER_LOOK == 0);
         if result.is_err() {
             engine.failed.store(true, Ordering::SeqCst);
         }
@@ -207,5 +214,8 @@ fn flush_for_waiters(engine: &Engine, file: &File, waiters: &Receiver<Waiter>) {
             // Whoever stopped waiting does not need the answer.
             let _ = waiter.send(result.clone());
         }
+    }
+    if let Err(error) = witness.sync() {
+        tracing::debug!(error = %Chain(&error), "The count of flushes was not synced; it only proves less then");
     }
 }

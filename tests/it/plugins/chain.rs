@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use daybridge::model::{Address, Value};
 use daybridge::model::{
     Appointment, Body, Direction, Field, Link, Person, Recurrence, Response, Scalar, Sensitivity, Status, User, UserId,
 };
-use daybridge::model::{Address, Value};
 use daybridge::plugin::{Chain, RuleEntry, default_chain};
 use daybridge::rules::{Call, Conflict, Explanation, Failure, Resolution, Rules, Verdict};
 use serde_json::{Value as Json, json};
@@ -192,15 +192,36 @@ async fn the_examples_do_what_they_say() {
 async fn every_failure_a_connector_or_a_rule_can_have_is_explained() {
     let chain = chain(default_chain());
     for code in [
-        "server-unreachable", "throttled", "sign-in-refused", "no-right", "mailbox-missing", "mailbox-full",
-        "changed-meanwhile", "not-found", "feed-restarted", "data-refused", "answer-not-understood",
-        "certificate-not-trusted", "not-supported", "rule-deadline", "rule-memory", "rule-table", "rule-stack",
-        "rule-output", "rule-panic", "rule-trap", "rule-answer", "rule-start",
+        "server-unreachable",
+        "throttled",
+        "sign-in-refused",
+        "no-right",
+        "mailbox-missing",
+        "mailbox-full",
+        "changed-meanwhile",
+        "not-found",
+        "feed-restarted",
+        "data-refused",
+        "answer-not-understood",
+        "certificate-not-trusted",
+        "not-supported",
+        "rule-deadline",
+        "rule-memory",
+        "rule-table",
+        "rule-stack",
+        "rule-output",
+        "rule-panic",
+        "rule-trap",
+        "rule-answer",
+        "rule-start",
     ] {
         let explained = explained(&chain, code).await;
         let words = explained.unwrap_or_else(|| panic!("nothing is said of {code}"));
         assert_eq!(words.rule, "messages");
-        assert!(![words.title, words.text, words.hint].iter().any(|text| text.is_empty() || text.contains('{')), "{code}");
+        assert!(
+            ![words.title, words.text, words.hint].iter().any(|text| text.is_empty() || text.contains('{')),
+            "{code}"
+        );
     }
     assert_eq!(explained(&chain, "an-authors-own").await, None);
 }

@@ -13,7 +13,8 @@ use serde_json::json;
 use super::support::{appointment, engine, entry, lay_out, no_lookups, passed};
 
 fn live(folder: &Path, rules: Vec<RuleEntry>) -> Live {
-    Live::new(ChainConfig { folder: Some(folder.to_owned()), rules }, engine(), no_lookups()).expect("a chain that loads")
+    Live::new(ChainConfig { folder: Some(folder.to_owned()), rules }, engine(), no_lookups())
+        .expect("a chain that loads")
 }
 
 async fn subject(live: &Live) -> String {
@@ -30,7 +31,10 @@ async fn a_reload_takes_the_new_file_and_a_bad_file_changes_nothing() {
 
     std::fs::write(folder.path().join("category.wasm"), "rubbish").expect("write");
     let refused = live.reload().expect_err("a refusal").to_string();
-    assert_eq!(refused, "rule file category.wasm is not WebAssembly; give the .wasm file that `daybridge rules build` makes");
+    assert_eq!(
+        refused,
+        "rule file category.wasm is not WebAssembly; give the .wasm file that `daybridge rules build` makes"
+    );
     assert_eq!(live.current().generation(), before);
     assert_eq!(subject(&live).await, "Budget");
 
@@ -83,7 +87,12 @@ async fn a_file_takes_the_place_of_a_built_in_rule() {
 #[tokio::test]
 async fn chains_are_replaced_under_load_without_a_mixed_or_failed_call() {
     let folder = tempfile::tempdir().expect("a folder");
-    let rules = |tag: &str| vec![entry("subject-tag", json!({"tag": tag})), RuleEntry { name: "again".into(), ..entry("subject-tag", json!({"tag": format!("{tag}{tag}")})) }];
+    let rules = |tag: &str| {
+        vec![
+            entry("subject-tag", json!({"tag": tag})),
+            RuleEntry { name: "again".into(), ..entry("subject-tag", json!({"tag": format!("{tag}{tag}")})) },
+        ]
+    };
     lay_out(folder.path(), &rules("a"));
     let live = live(folder.path(), rules("a"));
     let (callers, calls) = (4, 100);
@@ -103,7 +112,10 @@ async fn chains_are_replaced_under_load_without_a_mixed_or_failed_call() {
     while let Some(more) = tasks.try_join_next().or_else(|| (swaps < 10_000).then(|| Ok(Vec::new()))) {
         seen.extend(more.expect("no panic"));
         swaps += 1;
-        let config = ChainConfig { folder: Some(folder.path().to_owned()), rules: rules(if swaps % 2 == 0 { "a" } else { "b" }) };
+        let config = ChainConfig {
+            folder: Some(folder.path().to_owned()),
+            rules: rules(if swaps % 2 == 0 { "a" } else { "b" }),
+        };
         live.configure(config).expect("a new chain");
         tokio::task::yield_now().await;
         if tasks.is_empty() {

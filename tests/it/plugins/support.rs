@@ -39,10 +39,14 @@ pub fn lay_out(folder: &Path, rules: &[RuleEntry]) {
 }
 
 pub fn try_chain(rules: Vec<RuleEntry>) -> Result<Chain, LoadError> {
+    chain_on(&engine(), rules)
+}
+
+pub fn chain_on(engine: &Engine, rules: Vec<RuleEntry>) -> Result<Chain, LoadError> {
     let folder = tempfile::tempdir().expect("a folder");
     lay_out(folder.path(), &rules);
     let config = ChainConfig { folder: Some(folder.path().to_owned()), rules };
-    Chain::load(&config, &engine(), &no_lookups())
+    Chain::load(&config, engine, &no_lookups())
 }
 
 pub fn chain(rules: Vec<RuleEntry>) -> Chain {
@@ -77,7 +81,10 @@ pub fn appointment() -> Appointment {
 
 pub fn attendee(name: &str, response: Response) -> Attendee {
     Attendee {
-        person: Person { name: name.into(), address: Address::new(&format!("{}@example.com", name.to_lowercase().replace(' ', "."))) },
+        person: Person {
+            name: name.into(),
+            address: Address::new(&format!("{}@example.com", name.to_lowercase().replace(' ', "."))),
+        },
         user: None,
         kind: AttendeeKind::Required,
         response,

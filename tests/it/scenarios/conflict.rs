@@ -103,8 +103,10 @@ async fn s21_deleted_in_outlook_but_edited_in_the_crm_is_restored() {
 async fn s22_change_key_that_went_stale_is_read_again_and_no_edit_is_lost() {
     let mut host = TestHost::settled().await;
     let (id, outlook, item) = pair(&mut host).await;
-    host.exchange_fault(json!({"operation": "UpdateItem", "kind": "error", "code": "ErrorIrresolvableConflict", "times": 2}))
-        .await;
+    host.exchange_fault(
+        json!({"operation": "UpdateItem", "kind": "error", "code": "ErrorIrresolvableConflict", "times": 2}),
+    )
+    .await;
     host.crm().patch("Communication", &id, &json!({"Comm_Subject": "Patient"})).await;
     host.settle().await;
     assert_eq!(outlook.meeting(&item).await.expect("there").subject, "Patient");

@@ -62,7 +62,11 @@ async fn s38_stub_folds_into_the_real_appointment_when_its_organizer_joins() {
     host.crm().patch("Users", WILLIAM, &json!({"User_EmailAddress": "william.dolan@example.test"})).await;
     host.settle_after_user_change().await;
     let rows = host.crm().appointments().await;
-    assert_eq!(rows.iter().map(daybridge_tests::crm::Row::id).collect::<Vec<_>>(), [id.as_str()], "folded, not doubled");
+    assert_eq!(
+        rows.iter().map(daybridge_tests::crm::Row::id).collect::<Vec<_>>(),
+        [id.as_str()],
+        "folded, not doubled"
+    );
     host.crm().patch("Communication", &id, &json!({"Comm_Location": "Now ours to edit"})).await;
     host.settle().await;
     assert_eq!(outlook.by_subject("Outside").await.expect("there").location, "Now ours to edit");
@@ -89,8 +93,7 @@ async fn s40_attendee_removed_on_one_side_is_removed_on_the_other() {
     outlook.set(&item.id, "calendar:RequiredAttendees", mary, TO_ALL).await;
     host.people_mailed(Mails::new(1, 0, 1));
     host.settle().await;
-    let mut users: Vec<String> =
-        host.crm().links(&id).await.iter().map(|link| link.text("CmLi_Comm_UserId")).collect();
+    let mut users: Vec<String> = host.crm().links(&id).await.iter().map(|link| link.text("CmLi_Comm_UserId")).collect();
     users.sort();
     assert_eq!(users, [SUSAN, WILLIAM]);
     host.oracle(1, Mails::new(3, 0, 2)).await;

@@ -48,6 +48,21 @@ fn test_exists(files: &[Source], test: &str) -> bool {
     })
 }
 
+/// Tests named after a scenario: `s07_...`, with the path of their file.
+fn numbered(files: &[Source], number: &str) -> Vec<String> {
+    let start = format!("fn s{number:0>2}_");
+    let mut found = Vec::new();
+    // The made-up tests in this folder are none.
+    for file in files.iter().filter(|file| !file.path.starts_with("tests/it/tidy")) {
+        let Some(module) = file.path.strip_prefix("tests/it/").and_then(|path| path.strip_suffix(".rs")) else {
+            continue;
+        };
+        let names = file.text.lines().filter_map(|line| line.split_once(&start)?.1.split('(').next());
+        found.extend(names.map(|rest| format!("{}::s{number:0>2}_{rest}", module.replace('/', "::"))));
+    }
+    found
+}
+
 fn scenarios(table: &str, files: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut expected = 1;
@@ -61,6 +76,12 @@ fn scenarios(table: &str, files: &[Source]) -> Vec<String> {
             complaints.push(format!("scenario {expected} expected, found {number}"));
         }
         expected += 1;
+        // A test that carries the scenario's number in its name belongs in its row.
+        for test in numbered(files, number) {
+            if !tests.split_whitespace().any(|named| named == test) {
+                complaints.push(format!("scenario {number}: {test} is not in its row"));
+            }
+        }
         if !tests.starts_with("not yet") {
             let missing = tests.split_whitespace().filter(|test| !test_exists(files, test));
             complaints.extend(missing.map(|test| format!("scenario {number}: there is no test {test}")));
@@ -137,6 +158,8 @@ fn a_scenario_without_its_test_is_noticed() {
     assert_eq!(scenarios(&table("flow::creates_once flow::gone"), &files).len(), 1);
     assert_eq!(scenarios(&table(""), &files).len(), 1);
     assert!(!scenarios("2\tt\tnot yet\n", &files).is_empty());
+    let numbered = [Source::new("tests/it/flow/more.rs", "#[test]\nasync fn s02_is_written() {}\n")];
+    assert_eq!(scenarios(&table("not yet"), &numbered).len(), 2, "one test too few in row 2, one too many in row 1");
 }
 
 #[test]

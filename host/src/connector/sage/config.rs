@@ -45,6 +45,9 @@ pub struct SageConfig {
     /// How exact a date in a query may be.
     #[serde(default)]
     pub query_dates: QueryDates,
+    /// Ask for rows in order (`orderBy`, from release 2024 R2); switch off for a server that refuses it.
+    #[serde(default = "sort")]
+    pub sort: bool,
     /// Verb of a partial update.
     #[serde(default)]
     pub update_verb: UpdateVerb,
@@ -95,7 +98,8 @@ pub enum QueryDates {
     /// `@2027-02-01T08:15:30@`
     #[default]
     Second,
-    /// `@2027-02-01@`, for servers that understand days only.
+    /// `@2027-02-01@`, for servers that understand days only: each poll then reads the day's changes again, and tells the
+    /// new ones.
     Day,
 }
 
@@ -140,6 +144,7 @@ impl SageConfig {
             time_zone,
             date_format: DateFormat::default(),
             query_dates: QueryDates::default(),
+            sort: sort(),
             update_verb: UpdateVerb::default(),
             page_size: page_size(),
             overlap_s: overlap_s(),
@@ -226,6 +231,9 @@ fn install() -> String {
 }
 fn contract() -> String {
     "sagecrm2".into()
+}
+fn sort() -> bool {
+    true
 }
 fn page_size() -> u32 {
     200

@@ -260,8 +260,7 @@ impl Mapping {
 
     /// The columns of a new row.
     pub fn new_columns(&self, draft: &Appointment, stamp: &Key, people: &People) -> Columns {
-        let everything = Field::FIXED.into_iter().chain(self.custom.iter().cloned().map(Field::Custom));
-        let all = Patch { set: everything.map(|field| (field.clone(), draft.get(&field))).collect() };
+        let all = Patch { set: draft.fields().map(|field| (field.clone(), draft.get(&field))).collect() };
         let mut columns = self.changed_columns(&all, draft, people);
         // Nothing needs to be cleared in a row that does not exist yet.
         columns.retain(|_, value| !value.is_null());

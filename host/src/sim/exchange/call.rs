@@ -58,10 +58,9 @@ impl<'w> Call<'w> {
             }
         }
         let block = |name: &str| header.and_then(|header| header.kid(name));
-        if let Some(version) = block("RequestServerVersion").and_then(|node| node.attribute("Version")) {
-            if !VERSIONS.contains(&version) {
-                return Err(EwsError::new("ErrorInvalidServerVersion", "The specified server version is invalid."));
-            }
+        let version = block("RequestServerVersion").and_then(|node| node.attribute("Version"));
+        if version.is_some_and(|version| !VERSIONS.contains(&version)) {
+            return Err(EwsError::new("ErrorInvalidServerVersion", "The specified server version is invalid."));
         }
         let zone = match block("TimeZoneContext").and_then(|node| node.kid("TimeZoneDefinition")) {
             Some(zone) => zone.attribute("Id").or_else(|| zone.attribute("Name")).map(Zone::named).transpose()?,

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::item::{Item, Kind, View};
 use super::restriction::{self, Restriction};
 use super::shape::Shape;
-use super::xml::{Element, EwsError, Messages, Read, Xml, integer, schema_violation};
+use super::xml::{Element, EwsError, Messages, Read, Xml, integer, reject_schema, schema_violation};
 use super::zones::{self, Zone};
 
 /// Items of one page (FindCountLimit of the default throttling policy).
@@ -33,7 +33,7 @@ pub fn find_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result
         return Err(schema_violation("Traversal has no such value"));
     }
     let shape = Shape::read(request.need("ItemShape")?)?.for_finding();
-    let restriction = request.kid("Restriction").map(Restriction::read).transpose()?;
+    let restriction = reject_schema(request.kid("Restriction").map(Restriction::read).transpose())?;
     let order = request.kid("SortOrder").map(restriction::read_order).transpose()?.unwrap_or_default();
     let mut messages = Messages::new("FindItem");
     for folder in request.need("ParentFolderIds")?.kids() {
@@ -46,8 +46,9 @@ pub fn find_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result
             if let Some(calendar_view) = request.kid("CalendarView") {
                 return expand(items, calendar_view);
             }
+            let restriction = restriction.as_ref().map_err(Clone::clone)?.as_ref();
             let mut views: Vec<View<'_>> = items.into_iter().map(Item::view).collect();
-            views.retain(|view| restriction.as_ref().is_none_or(|restriction| restriction.fits(*view)));
+            views.retain(|view| restriction.is_none_or(|restriction| restriction.fits(*view)));
             views.sort_by(|one, other| restriction::compare(&order, *one, *other));
             page(views, request.kid("IndexedPageItemView"))
         });

@@ -481,7 +481,7 @@ impl Value {
                     xml.open("t:DeletedOccurrence", |xml| xml.text("t:Start", written(*at)));
                 }
             }),
-            Value::Rights => xml.open(&tag, |xml| write_rights(xml)),
+            Value::Rights => xml.open(&tag, write_rights),
             Value::ResponseObjects(names) => {
                 xml.open(&tag, |xml| names.iter().for_each(|name| xml.empty(&format!("t:{name}"), &[])));
             }

@@ -13,6 +13,23 @@ use super::zones::{self, Zone};
 /// How deep And, Or and Not may nest; clients build a few levels.
 const DEPTH_MAX: usize = 64;
 
+/// Fields that real servers compute on reading and refuse in a search; exchangelib knows the same list. A meeting is
+/// found by its GlobalObjectId instead of its UID.
+const UNSEARCHABLE: &[&str] = &[
+    "AllowNewTimeProposal",
+    "Culture",
+    "EndTimeZone",
+    "IsResponseRequested",
+    "MeetingTimeZone",
+    "OptionalAttendees",
+    "Recurrence",
+    "ReminderDueBy",
+    "RequiredAttendees",
+    "Resources",
+    "StartTimeZone",
+    "UID",
+];
+
 /// A property by its path.
 #[derive(Clone, Debug)]
 pub enum Path {
@@ -150,7 +167,12 @@ fn read_path(node: Element<'_>) -> Result<Path, EwsError> {
         "ExtendedFieldURI" => PropertyName::read(node).map(Path::Property),
         "FieldURI" => {
             let uri = node.need_attribute("FieldURI")?;
-            schema::by_uri(uri).map(Path::Field).ok_or_else(|| schema_violation(format!("{uri:?} is not a field")))
+            let field = schema::by_uri(uri).ok_or_else(|| schema_violation(format!("{uri:?} is not a field")))?;
+            if UNSEARCHABLE.contains(&field.name) {
+                let text = format!("The property {uri} can not be used with this type of restriction.");
+                return Err(EwsError::new("ErrorUnsupportedPathForQuery", text));
+            }
+            Ok(Path::Field(field))
         }
         other => {
             let text = format!("{other} is not supported in a search.");

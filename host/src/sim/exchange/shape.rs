@@ -88,7 +88,7 @@ impl Shape {
 
     fn shows(&self, field: &'static Field) -> bool {
         field.name == "ItemId"
-            || self.named.iter().any(|named| *named == field)
+            || self.named.contains(&field)
             || match self.base {
                 Base::IdOnly => false,
                 Base::Default => field.by_default,

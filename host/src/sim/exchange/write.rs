@@ -8,7 +8,7 @@ use super::edit::{self, Change, Edit};
 use super::item::{Content, Item, Kind, Person, Reply, Series};
 use super::meeting::{self, Audience, Before, Send};
 use super::series::Recurrence;
-use super::xml::{Element, EwsError, Messages, Read, Xml, schema_violation};
+use super::xml::{Element, EwsError, Messages, Read, Xml, reject_schema, schema_violation};
 
 const SEND_TO_ALL: Send = Send { audience: Audience::All, save_copy: false };
 
@@ -340,13 +340,5 @@ fn reply_send(request: Element<'_>) -> Result<Option<Send>, EwsError> {
         _ => {
             Err(EwsError::new("ErrorMessageDispositionRequired", "MessageDisposition is required to answer a meeting."))
         }
-    }
-}
-
-/// A schema violation fails the whole request; any other error only its item.
-fn reject_schema<T>(outcome: Result<T, EwsError>) -> Result<Result<T, EwsError>, EwsError> {
-    match outcome {
-        Err(error) if error.code == "ErrorSchemaValidation" => Err(error),
-        other => Ok(other),
     }
 }

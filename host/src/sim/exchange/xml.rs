@@ -35,6 +35,14 @@ pub fn schema_violation(text: impl Into<String>) -> EwsError {
     EwsError::new("ErrorSchemaValidation", format!("The request failed schema validation: {}", text.into()))
 }
 
+/// A schema violation fails the whole request; any other error only its item, and is handed back.
+pub fn reject_schema<T>(outcome: Result<T, EwsError>) -> Result<Result<T, EwsError>, EwsError> {
+    match outcome {
+        Err(error) if error.code == "ErrorSchemaValidation" => Err(error),
+        other => Ok(other),
+    }
+}
+
 /// Reads a request. Document type definitions are refused.
 pub fn read(text: &str) -> Result<Document<'_>, EwsError> {
     Document::parse_with_options(text, ParsingOptions { nodes_limit: NODES_MAX, ..ParsingOptions::default() })

@@ -13,9 +13,6 @@ use crate::store::Tree;
 /// synced file. 64 KiB a row stays below a third of that.
 pub const PART_BYTES: usize = 64 << 10;
 
-/// A row that holds a value of no bytes.
-pub const EMPTY_VALUE: &[u8] = &[INLINE];
-
 const INLINE: u8 = 0;
 const PARTS: u8 = 1;
 

@@ -1,7 +1,6 @@
 //! Opening: one host per folder, the engine's settings, and what must be on disk before the first commit.
 //!
-//! Promises: after a return the folder, its files and their names survive power loss. A store that was in use and comes
-//! up empty is reported as damaged, not taken for a new one. Must not know: what is kept.
+//! Promises: after a return the folder, its files and their names survive power loss. Must not know: what is kept.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -10,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::guard::guarded;
-use super::layout;
-use crate::store::{StoreError, Tree};
+use super::witness::Witness;
+use crate::store::StoreError;
 
 /// The largest the engine allows: a quarter of it is the size above which it would write outside the synced file.
 const SEGMENT_BYTES: usize = 16 << 20;
@@ -19,10 +18,6 @@ const SEGMENT_BYTES: usize = 16 << 20;
 const CACHE_BYTES: u64 = 64 << 20;
 /// A store that this process has just closed is released by the engine's own threads a moment later.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
-/// Row and file that tell a store in use from a new one.
-const MARK: Tree = Tree("mark");
-const MARK_KEY: &[u8] = b"created";
-const MARK_FILE: &str = "created";
 
 /// Takes the data folder for this process.
 pub fn lock(data_folder: &Path) -> Result<File, StoreError> {
@@ -41,8 +36,16 @@ pub fn lock(data_folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Opens the engine and makes its files durable. Returns it with its folder and its file, which the flusher syncs.
-pub fn engine(data_folder: &Path) -> Result<(::sled::Db, PathBuf, File), StoreError> {
+/// The engine with its folder, the file that is synced after each flush, and the count of flushes.
+pub struct Opened {
+    pub rows: ::sled::Db,
+    pub folder: PathBuf,
+    pub file: File,
+    pub witness: Witness,
+}
+
+/// Opens the engine and makes its files durable.
+pub fn engine(data_folder: &Path) -> Result<Opened, StoreError> {
     let folder = data_folder.join("store");
     private_folder(&folder)?;
     let rows = open_released(&folder)?;
@@ -50,29 +53,19 @@ pub fn engine(data_folder: &Path) -> Result<(::sled::Db, PathBuf, File), StoreEr
     let path = folder.join("db");
     let file = File::open(&path).map_err(|cause| file_error("open", &path, cause))?;
 
-    let mark_key = layout::head_key(MARK, MARK_KEY);
-    let mark_path = folder.join(MARK_FILE);
-    let marked = guarded(&folder, "read", || rows.contains_key(&mark_key))?;
-    if mark_path.exists() && !marked {
-        return Err(StoreError::Damaged { folder, detail: "it is empty, though it was in use".into() });
-    }
-    if !marked {
-        guarded(&folder, "write to", || rows.insert(&mark_key, layout::EMPTY_VALUE))?;
-        guarded(&folder, "flush", || rows.flush())?;
-    }
+    let mut witness = Witness::open(&rows, &folder)?;
+    witness.announce(&folder)?;
+    guarded(&folder, "flush", || rows.flush())?;
     sync_files(&folder)?;
-    if !mark_path.exists() {
-        File::create(&mark_path)
-            .and_then(|mark| mark.sync_all())
-            .map_err(|cause| file_error("create", &mark_path, cause))?;
-    }
+    witness.confirm()?;
+    witness.sync()?;
     for folder in [folder.as_path(), data_folder] {
         sync(folder)?;
     }
     if let Some(parent) = data_folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         sync(parent)?;
     }
-    Ok((rows, folder, file))
+    Ok(Opened { rows, folder, file, witness })
 }
 
 /// Fails if the engine has put a value outside the file that is synced: such a value would not survive power loss.
@@ -139,6 +132,6 @@ fn sync(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn file_error(act: &'static str, path: &Path, cause: std::io::Error) -> StoreError {
+pub fn file_error(act: &'static str, path: &Path, cause: std::io::Error) -> StoreError {
     StoreError::File { act, path: path.to_path_buf(), cause: Arc::new(cause) }
 }

@@ -3,9 +3,10 @@
 
 #[cfg(target_arch = "wasm32")]
 mod lies {
+    use daybridge_rule::bindings::daybridge::rules::lookup;
     use daybridge_rule::bindings::daybridge::rules::types::{
-        Call, Choice, Conflict, Description, Explanation, Failure, Field, Hook, Person, Resolution, User, Value,
-        Verdict,
+        Call, Choice, Conflict, Description, Explanation, Failure, Field, Hook, LookupKind, Person, Resolution, User,
+        Value, Verdict,
     };
     use daybridge_rule::bindings::exports::daybridge::rules::hooks::Guest;
 
@@ -20,7 +21,7 @@ mod lies {
                 hooks: vec![Hook::Apply, Hook::Resolve, Hook::MatchUser],
                 directions: vec![daybridge_rule::Direction::CrmToExchange, daybridge_rule::Direction::ExchangeToCrm],
                 settings_schema: String::new(),
-                lookups: Vec::new(),
+                lookups: vec![LookupKind::Users],
                 more: Vec::new(),
             }
         }
@@ -32,6 +33,7 @@ mod lies {
                 Some(Value::Text(text)) if text == "unknown" => edit("colour", Value::Text("red".into())),
                 Some(Value::Text(text)) if text == "kind" => edit("subject", Value::Flag(true)),
                 Some(Value::Text(text)) if text == "mail" => edit("mail-allowed", Value::Flag(true)),
+                Some(Value::Text(text)) if text == "look up" => edit("location", look_up()),
                 _ => Verdict::Pass(Vec::new()),
             }
         }
@@ -50,6 +52,12 @@ mod lies {
         fn match_user(_: Person, _: Vec<User>) -> Option<String> {
             Some("nobody's id".into())
         }
+    }
+
+    fn look_up() -> Value {
+        let user = lookup::user_by_address("Terry@Example.com");
+        let caption = lookup::caption("comm_status", "Pending");
+        Value::Text(format!("{:?} {caption:?}", user.map(|user| user.map(|user| user.logon))))
     }
 
     daybridge_rule::bindings::export_hooks!(Lies with_types_in daybridge_rule::bindings);

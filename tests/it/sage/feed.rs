@@ -1,0 +1,131 @@
+//! Where a poll stands, as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{NaiveDateTime, TimeDelta};
+use chrono_tz::Tz;
+use daybridge::connector::sage::feed::{Met, Pages, Place, Places};
+use daybridge::connector::sage::wall::window_start;
+use proptest::prelude::*;
+
+const BERLIN: Tz = chrono_tz::Europe::Berlin;
+
+fn overlap() -> TimeDelta {
+    TimeDelta::seconds(120)
+}
+
+fn wall(text: &str) -> NaiveDateTime {
+    text.parse().unwrap()
+}
+
+fn met(id: u32, stamp: &str, digest: &str) -> Met {
+    Met { id: id.to_string(), stamp: Some(wall(stamp)), digest: digest.into() }
+}
+
+fn take(place: &mut Place, rows: &[Met]) -> Vec<String> {
+    let taken = place.take(rows, Some(rows.len() as u64), 200, BERLIN, overlap());
+    assert!(taken.drained);
+    taken.news.iter().map(|position| rows[*position].id.clone()).collect()
+}
+
+#[test]
+fn an_unchanged_row_in_the_overlap_is_told_once() {
+    let mut place = Place::default();
+    let rows = [met(1, "2027-02-01T08:00:00", "a"), met(2, "2027-02-01T08:05:00", "a")];
+    assert_eq!(take(&mut place, &rows), ["1", "2"]);
+    assert_eq!(place.since, Some(wall("2027-02-01T08:03:00")), "two minutes before the newest stamp of the server");
+    assert_eq!(take(&mut place, &rows[1..]), [""; 0]);
+    // Changed within the same second: the stamp is the same, the row is not.
+    assert_eq!(take(&mut place, &[met(2, "2027-02-01T08:05:00", "b")]), ["2"]);
+    // Visible late, with an earlier stamp.
+    assert_eq!(take(&mut place, &[met(3, "2027-02-01T08:04:00", "a"), met(2, "2027-02-01T08:05:00", "b")]), ["3"]);
+    // A server that understands days only sends more than was asked for.
+    assert_eq!(take(&mut place, &[met(4, "2027-02-01T00:10:00", "a"), met(2, "2027-02-01T08:05:00", "b")]), [""; 0]);
+    // An empty answer moves nothing.
+    let before = place.clone();
+    assert_eq!(take(&mut place, &[]), [""; 0]);
+    assert_eq!(place, before);
+    let text = Places::new(place.clone()).to_text();
+    assert_eq!(Places::parse(&text).unwrap().links, place, "a cursor keeps it");
+    assert!(text.len() < 1000);
+    for lost in ["", "{}", "4711", &text.replace("\"v\":1", "\"v\":2")] {
+        assert_eq!(Places::parse(lost), None, "{lost}");
+    }
+}
+
+#[test]
+fn rows_without_a_stamp_are_told_when_met() {
+    let mut place = Place::default();
+    let bare = Met { id: "1".into(), stamp: None, digest: "a".into() };
+    assert_eq!(take(&mut place, &[bare, met(2, "2027-02-01T08:05:00", "a")]), ["1", "2"]);
+}
+
+#[test]
+fn the_night_when_clocks_go_back_hides_nothing() {
+    for (newest, start) in [
+        ("2027-10-31T01:59:00", "2027-10-31T01:57:00"),
+        ("2027-10-31T02:59:59", "2027-10-31T01:57:59"),
+        ("2027-10-31T03:01:00", "2027-10-31T01:59:00"),
+        ("2027-10-31T03:02:00", "2027-10-31T03:00:00"),
+        ("2027-03-28T03:00:30", "2027-03-28T02:58:30"),
+    ] {
+        assert_eq!(window_start(BERLIN, wall(newest), overlap()), wall(start), "{newest}");
+    }
+    let mut place = Place::default();
+    assert_eq!(take(&mut place, &[met(1, "2027-10-31T02:59:50", "a")]), ["1"]);
+    // An hour later by the sun, and earlier by the server's clock.
+    assert_eq!(take(&mut place, &[met(2, "2027-10-31T02:00:10", "a"), met(1, "2027-10-31T02:59:50", "a")]), ["2"]);
+    assert_eq!(take(&mut place, &[met(2, "2027-10-31T02:00:10", "a"), met(1, "2027-10-31T02:59:50", "a")]), [""; 0]);
+}
+
+#[test]
+fn a_bulk_change_does_not_swell_the_cursor() {
+    let mut place = Place::default();
+    let rows: Vec<Met> = (0..10_000)
+        .map(|id| met(id, &format!("2027-02-01T08:{:02}:{:02}", id / 6000, id / 100 % 60), "0123456789ab"))
+        .collect();
+    assert_eq!(take(&mut place, &rows).len(), 10_000);
+    assert!(Places::new(place.clone()).to_text().len() < 200_000);
+    assert_eq!(take(&mut place, &rows), [""; 0], "what is no longer remembered lies before the window");
+}
+
+/// A list that changes while it is paged, as the server shows it.
+fn page(rows: &BTreeMap<(u32, u32), ()>, index: u64, count: usize) -> Vec<String> {
+    rows.keys().skip(index as usize - 1).take(count).map(|(stamp, id)| format!("{id} {stamp}")).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Rows that move to the end of the list or leave it while it is paged make no other row slip through, as long as the
+    /// list does not move all the time.
+    #[test]
+    fn paging_misses_nothing(
+        size in 0_u32..200, count in 10_u32..60, cap in 10_usize..120, says_total in any::<bool>(),
+        bursts in proptest::collection::vec((0_usize..6, proptest::collection::vec((0_u32..200, any::<bool>()), 1..60)), 0..=3),
+    ) {
+        // Keyed by update stamp, then id.
+        let mut rows: BTreeMap<(u32, u32), ()> = (0..size).map(|id| ((id, id), ())).collect();
+        let cap = if says_total { cap } else { cap.max(100) };
+        let mut bursts: BTreeMap<usize, Vec<(u32, bool)>> = bursts.into_iter().collect();
+        let (mut stamp, mut pages, mut found) = (1000, Pages::default(), BTreeSet::new());
+        for round in 0.. {
+            prop_assert!(round < 2000, "paging does not end");
+            let marks = page(&rows, pages.index, cap.min(count as usize));
+            found.extend(marks.iter().filter_map(|mark| mark.split(' ').next()).map(str::to_owned));
+            if pages.take(&marks, says_total.then_some(rows.len() as u64), count) {
+                break;
+            }
+            for (id, leaves) in bursts.remove(&round).unwrap_or_default() {
+                let at = rows.keys().find(|(_, row)| *row == id).copied();
+                if at.is_some_and(|at| rows.remove(&at).is_some()) && !leaves {
+                    stamp += 1;
+                    rows.insert((stamp, id), ());
+                }
+            }
+        }
+        for (_, id) in rows.keys() {
+            prop_assert!(found.contains(&id.to_string()), "{id} slipped through");
+        }
+    }
+}
