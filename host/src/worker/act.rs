@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::consider::Decision;
 use super::{Trouble, Worker};
+use crate::connector::{self, Problem};
 use crate::engine::Op;
 use crate::ledger::{Entry, Event, FieldChange, Lost, State};
 use crate::model::{Appointment, Container, Direction, Field, Item, Known, MailBudget, Patch, Role, Seen, Side, Value};
@@ -77,6 +78,14 @@ impl Worker {
         };
         let Some(home) = self.home(&draft.appointment) else { return Err(Trouble::NoCalendar) };
         let server = self.servers.of(&home).ok_or(Trouble::NotSynchronized)?;
+        // Users were read meanwhile, or a rule names another organizer: this calendar was not searched for what an earlier
+        // run may have made there. Reading again finds it.
+        if decision.view.searched.as_ref() != Some(&home)
+            && !self.ask(&server, &home, server.find_stamped(&home, &decision.key)).await?.is_empty()
+        {
+            let error = connector::Error::new("create an appointment that is there already", Problem::Stale);
+            return Err(Trouble::Server { server: server.name().to_owned(), container: home, error });
+        }
         let mut wanted = draft.appointment.clone();
         wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;

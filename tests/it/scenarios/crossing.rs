@@ -1,8 +1,15 @@
 //! A person writes at the very moment at which the host does.
 
-use daybridge::sim::fault::Faults;
+use std::path::Path;
+use std::sync::Arc;
+
+use daybridge::app::App;
+use daybridge::clock::SystemClock;
+use daybridge::config::Config;
+use daybridge::control::{Desk, SyncOrder};
+use daybridge::sim::fault::{Fault, Faults, Kind};
 use daybridge_tests::crm::Booking;
-use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::host::{Mails, Servers, TestHost};
 use daybridge_tests::time::day;
 use daybridge_tests::user::SUSAN;
 use daybridge_tests::wait::wait_for;
@@ -68,4 +75,41 @@ async fn an_edit_in_outlook_that_crosses_the_hosts_write_is_not_lost() {
     assert_eq!((row.text("Comm_Subject").as_str(), row.text("Comm_Location").as_str()), ("Plan B", "Room 9"));
     assert_eq!((shown.subject.as_str(), shown.location.as_str()), ("Plan B", "Room 9"));
     host.oracle(1, Mails::NONE).await;
+}
+
+/// A host of these servers on this data, not started.
+async fn open(servers: &Servers, data: &Path) -> Arc<App> {
+    let file = data.join("daybridge.toml");
+    std::fs::write(&file, servers.config(data, "")).expect("the configuration is written");
+    let config = Config::load(&file, &|_| None).expect("the configuration is good");
+    App::open(config, Arc::new(SystemClock)).await.expect("the host opens")
+}
+
+#[tokio::test]
+async fn a_started_host_knows_the_users_before_it_works_on_anything() {
+    let (servers, data) = (Servers::start().await, tempfile::tempdir().expect("a temporary folder"));
+    let (crm_faults, exchange_faults) = (servers.crm.faults().clone(), servers.exchange.faults());
+    let app = open(&servers, data.path()).await;
+    let order = SyncOrder::default();
+    app.sync(&order).await.expect("a first pass");
+    // The host dies while it waits for the answer to its write.
+    exchange_faults.add(Fault::new("CreateItem", Kind::Hold)).expect("a fault");
+    servers.crm().book(&Booking::at("Only once", &day(40), 9, SUSAN)).await;
+    tokio::select! {
+        _ = app.sync(&order) => panic!("the pass ended although the answer is withheld"),
+        () = caught(&exchange_faults, true) => {}
+    }
+    drop(app);
+    exchange_faults.clear();
+    // It starts again, and the CRM takes its time to list its users.
+    let slow = Fault { delay_ms: Some(DELAY_MS), ..Fault::new("GET Users", Kind::Delay) };
+    crm_faults.add(slow).expect("a fault");
+    let app = open(&servers, data.path()).await;
+    app.start();
+    caught(&crm_faults, false).await;
+    crm_faults.clear();
+    wait_for("the item is paired", || async { (app.pairs() == 1).then_some(()) }).await;
+    assert_eq!(servers.outlook("susan.maye").calendar().await.len(), 1);
+    assert_eq!(servers.mails().await, Mails::NONE);
+    assert!(app.stop_now().await, "the host stops cleanly");
 }
