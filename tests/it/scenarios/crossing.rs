@@ -105,8 +105,11 @@ async fn a_started_host_knows_the_users_before_it_works_on_anything() {
     let slow = Fault { delay_ms: Some(DELAY_MS), ..Fault::new("GET Users", Kind::Delay) };
     crm_faults.add(slow).expect("a fault");
     let app = open(&servers, data.path()).await;
+    crm_faults.reset_counters();
     app.start();
     caught(&crm_faults, false).await;
+    let asked = crm_faults.counters().operations;
+    assert_eq!(asked.keys().collect::<Vec<_>>(), ["GET Users"], "asked of the CRM before the users are known");
     crm_faults.clear();
     wait_for("the item is paired", || async { (app.pairs() == 1).then_some(()) }).await;
     assert_eq!(servers.outlook("susan.maye").calendar().await.len(), 1);
