@@ -121,7 +121,10 @@ async fn perform(options: &Options, tasks: &Tasks) -> Result<bool, DemoError> {
 impl Stage {
     async fn set(options: &Options, tasks: &Tasks) -> Result<Self, DemoError> {
         let folder = match &options.data {
-            Some(path) => Folder::Given(path.clone()),
+            // Whole, since its place is told to programs that run elsewhere.
+            Some(path) => Folder::Given(
+                std::path::absolute(path).map_err(|error| DemoError::caused_by("find the demo's folder", error))?,
+            ),
             None => Folder::Temporary(
                 tempfile::Builder::new()
                     .prefix("daybridge-demo-")

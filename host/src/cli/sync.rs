@@ -98,7 +98,7 @@ fn show(report: &SyncReport) {
         report.writes.exchange,
         count(report.mail.total(), "mail", "mails"),
     ));
-    if report.dry_run {
+    if report.dry_run && report.writes.crm + report.writes.exchange > 0 {
         line("Nothing was written. To do it: daybridge sync");
     }
     if report.unfinished > 0 {

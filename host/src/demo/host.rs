@@ -31,6 +31,8 @@ const OVERRIDES: [&str; 5] = [
     "DAYBRIDGE_CONTROL_DOORBELL_TOKEN",
 ];
 
+/// How the configuration of a demo begins.
+const WRITTEN_BY: &str = "# Written by `daybridge demo`";
 /// The story's own rule in the rules folder.
 const RULE_FILE: &str = "example.wasm";
 /// The rule that is in force at first, and the one that takes its place.
@@ -53,6 +55,11 @@ pub(super) fn write_files(
     exchange: &sim::exchange::Running,
 ) -> Result<PathBuf, DemoError> {
     let failed = |error| DemoError::caused_by(format!("write into {}", folder.display()), error);
+    // Nobody's real host may be swept away by a demo.
+    let earlier = fs::read_to_string(folder.join("daybridge.toml")).is_ok_and(|text| text.starts_with(WRITTEN_BY));
+    if !earlier && ["daybridge.toml", "state"].iter().any(|name| folder.join(name).exists()) {
+        return Err(DemoError::new(format!("{} holds something else than an earlier demo", folder.display())));
+    }
     fs::create_dir_all(folder.join("rules")).map_err(failed)?;
     // What an earlier demo left would lead to servers that are gone.
     match fs::remove_dir_all(folder.join("state")) {
@@ -72,7 +79,7 @@ pub(super) fn write_files(
         .ok_or_else(|| service("Exchange server"))?;
     let config = folder.join("daybridge.toml");
     let text = format!(
-        "# Written by `daybridge demo`; every key is explained by: daybridge init --print
+        "{WRITTEN_BY}; every key is explained by: daybridge init --print
 data = 'state'
 rules_dir = 'rules'
 

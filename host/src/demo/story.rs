@@ -313,7 +313,7 @@ impl Story {
         .await?;
         let key = self.organizer.crm.book(&self.alone(TAGGED, 10)).await?;
         let (item, _) = until("an appointment shows the new rule", Instant::now(), || async {
-            Ok(only(self.organizer.outlook.with_subject(TAGGED).await?)?)
+            only(self.organizer.outlook.with_subject(TAGGED).await?)
         })
         .await?;
         if item.subject == TAGGED || !item.categories.is_empty() {
