@@ -111,20 +111,26 @@ impl App {
     /// [`OpenError`], each with a hint.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let store = SledStore::open(&config.data).map_err(OpenError::Store)?;
-        Self::open_on(Arc::new(store), config, clock).await
+        let engine = Engine::new().map_err(OpenError::Engine)?;
+        Self::open_on(Arc::new(store), engine, config, clock).await
     }
 
-    /// As [`App::open`], on a store that is open already.
+    /// As [`App::open`], on a store that is open and an engine that runs already.
     ///
     /// # Errors
     /// [`OpenError`], each with a hint.
-    pub async fn open_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+    pub async fn open_on(
+        store: Arc<dyn Store>,
+        engine: Engine,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
         let queue =
             Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
         let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
         let servers = Arc::new(servers(&config, &clock)?);
-        let rules = live(&config, &servers)?;
+        let rules = live(&config, engine, &servers)?;
         let notifier = Arc::new(Notifier::default());
         let worker = Arc::new(Worker::new(Parts {
             queue: queue.clone(),
@@ -184,8 +190,7 @@ impl App {
 }
 
 /// The rules of a configuration, loaded through the gate.
-fn live(config: &Config, servers: &Arc<Servers>) -> Result<Live, OpenError> {
-    let engine = Engine::new().map_err(OpenError::Engine)?;
+fn live(config: &Config, engine: Engine, servers: &Arc<Servers>) -> Result<Live, OpenError> {
     Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone()))).map_err(OpenError::Rules)
 }
 

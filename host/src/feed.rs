@@ -16,10 +16,11 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::connector::{Batch, Cursor, Problem};
-use crate::error::Chain;
+use crate::error::{Chain, Class};
 use crate::ledger::Ledger;
 use crate::lifecycle::Tasks;
 use crate::model::{Cause, Change, Container, Key};
+use crate::notify::Notice;
 use crate::people::{Assignment, People};
 use crate::queue::Queue;
 use crate::servers::Servers;
@@ -309,16 +310,32 @@ impl Feeds {
     }
 
     fn failed(&self, container: &Container, trouble: &Trouble) -> FeedFailure {
-        if let Trouble::Server { server, container, error } = trouble {
-            self.worker.trouble_with(server, container, error);
-        }
+        let failure = self.failure(trouble);
         match trouble {
-            Trouble::Waiting { .. } => {}
+            Trouble::Waiting { .. } | Trouble::NotSynchronized => {}
+            Trouble::Server { server, container, error } => {
+                self.worker.trouble_with(server, container, error);
+                if error.class() == Class::Park {
+                    self.tell(server, container, &failure);
+                }
+            }
             other => {
-                tracing::warn!(container.side = %container.side(), error = %other, "A feed could not be read; tried again")
+                tracing::warn!(container.side = %container.side(), error = %other, "A feed could not be read; tried again");
             }
         }
-        self.failure(trouble)
+        failure
+    }
+
+    /// A container that stays unread until a person acts (a mailbox that does not exist, a right that is missing).
+    fn tell(&self, server: &str, container: &Container, failure: &FeedFailure) {
+        let notice = Notice {
+            code: failure.code.clone(),
+            about: server.to_owned(),
+            title: format!("One {} container cannot be read", container.side()),
+            text: failure.message.clone(),
+            hint: format!("`daybridge status` names it; {}", failure.hint),
+        };
+        self.worker.notifier.tell(notice, self.clock.now());
     }
 
     /// A trouble in words for people.

@@ -56,6 +56,12 @@ impl Tasks {
         self.stop.cancel();
     }
 
+    /// Asks every task to stop because the host cannot go on; [`Tasks::finish`] tells.
+    pub fn give_up(&self) {
+        self.died.store(true, Ordering::SeqCst);
+        self.stop.cancel();
+    }
+
     /// Asks to stop and waits for the tasks, within a limit. True if all ended and none died.
     pub async fn finish(&self) -> bool {
         self.stop.cancel();

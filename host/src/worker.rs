@@ -180,7 +180,7 @@ impl Worker {
     /// Starts the workers.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
         for _ in 0..self.settings.workers.max(1) {
-            let (worker, stop) = (self.clone(), tasks.stopping());
+            let (worker, stop, host) = (self.clone(), tasks.stopping(), tasks.clone());
             tasks.spawn("worker", async move {
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -192,28 +192,36 @@ impl Worker {
                         () = worker.queue.wait(&go) => {}
                     }
                     // A step under way is finished: a clean stop never leaves a write without its ledger entry.
-                    while !stop.is_cancelled() && worker.step().await {}
+                    while !stop.is_cancelled() {
+                        match worker.step().await {
+                            Ok(true) => {}
+                            Ok(false) => break,
+                            // Memory and disk may disagree now; what was acknowledged is safe, and a start reads it again.
+                            Err(error) => {
+                                tracing::error!(error = %Chain(&error), hint = error.hint(), "The store failed; the host stops");
+                                return host.give_up();
+                            }
+                        }
+                    }
                 }
             });
         }
     }
 
-    /// Works one due appointment; false if none is due (or the store failed, which is logged and ends in the caller's wait).
-    pub async fn step(&self) -> bool {
-        let lease = match self.queue.lease(LEASE, &go).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return false,
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "The queue cannot be read");
-                return false;
-            }
-        };
+    /// Works one due appointment; false if none is due.
+    ///
+    /// # Errors
+    /// [`QueueError::Store`] if the store failed: nothing more can be done with it.
+    pub async fn step(&self) -> Result<bool, QueueError> {
+        let Some(lease) = self.queue.lease(LEASE, &go).await? else { return Ok(false) };
         self.counts.looked_at.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.work(lease).await {
-            tracing::error!(error = %Chain(&error), "The store cannot be written");
-            return false;
+        match self.work(lease).await {
+            Err(QueueError::LeaseLost { key } | QueueError::Busy { key }) => {
+                tracing::warn!(appointment.key = %key, "{key} took longer than its lease; it is worked on once more");
+                Ok(true)
+            }
+            other => other.map(|()| true),
         }
-        true
     }
 
     /// One appointment, from its changes to an acknowledgement.
@@ -396,7 +404,7 @@ impl Worker {
     fn answered(&self, server: &str, container: &Container) {
         for name in [server, &container.key()] {
             if self.circuits.answered(name) {
-                tracing::info!(server.name = server, "{name} answers again");
+                tracing::info!(server.name = server, "{server} answers again");
             }
         }
     }
@@ -407,7 +415,7 @@ impl Worker {
         if brake.ask(container, pairs, self.clock.now(), self.settings.brake) {
             Ok(())
         } else {
-            Err(Trouble::Braked { container: container.key() })
+            Err(Trouble::Braked { side: container.side() })
         }
     }
 

@@ -10,6 +10,7 @@ use daybridge::app::App;
 use daybridge::clock::{Clock, SystemClock};
 use daybridge::config::Config;
 use daybridge::control::{Desk, SyncOrder};
+use daybridge::plugin::Engine;
 use daybridge::store::{Batch, Durable, MemoryStore, Row, Store, StoreError, Tree};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
@@ -45,12 +46,15 @@ impl Store for Dying {
 struct Stage {
     servers: Servers,
     store: Arc<MemoryStore>,
+    /// Rules are compiled once for all lives.
+    engine: Engine,
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    async fn set(engine: &Engine) -> Self {
         let stage = Self {
+            engine: engine.clone(),
             servers: Servers::start().await,
             store: Arc::new(MemoryStore::default()),
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -65,7 +69,7 @@ impl Stage {
         let config =
             Config::parse(&self.folder.path().join("daybridge.toml"), &text, &|_| None).expect("a configuration");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        App::open_on(store, config, clock).await.expect("a host")
+        App::open_on(store, self.engine.clone(), config, clock).await.expect("a host")
     }
 
     /// One life of a host: passes until it is at rest. False if it did not get there.
@@ -170,8 +174,9 @@ const REQUESTS: [(&str, bool); 6] = [
 
 #[tokio::test]
 async fn killed_between_any_write_and_its_answer() {
+    let engine = Engine::new().expect("an engine");
     for (operation, exchange) in REQUESTS {
-        let stage = Stage::set().await;
+        let stage = Stage::set(&engine).await;
         let url = if exchange { stage.servers.exchange.url() } else { stage.servers.crm.url() };
         let (faults, hold) = (format!("{url}_sim/faults"), json!({"operation": operation, "kind": "hold"}));
         // The people's own writes come first; the fault is for the host's.
@@ -198,9 +203,10 @@ async fn killed_between_any_write_and_its_answer() {
 
 #[tokio::test]
 async fn killed_before_any_commit_of_the_store() {
+    let engine = Engine::new().expect("an engine");
     // The story of a creation makes this many commits at most; beyond it the host comes to rest before it dies.
     for left in 0.. {
-        let stage = Stage::set().await;
+        let stage = Stage::set(&engine).await;
         stage.begin().await;
         let dying = Arc::new(Dying { inner: stage.store.clone(), left: AtomicUsize::new(left) });
         let done = stage.live(dying, &SyncOrder::default()).await;

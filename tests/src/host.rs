@@ -251,12 +251,6 @@ impl TestHost {
         self.settle().await;
     }
 
-    /// Stops the host and starts it again on the same data.
-    pub async fn restart(&mut self) {
-        self.stop().await;
-        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
-    }
-
     /// Starts again with an empty data folder: queue, cursors and ledger are lost.
     pub async fn restart_without_data(&mut self) {
         self.stop().await;

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::Container;
 use crate::people::People;
+use crate::plugin::Engine;
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ pub struct CheckLine {
 pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLine>, OpenError> {
     let mut lines = Vec::new();
     let servers = Arc::new(servers(config, &clock)?);
-    match super::live(config, &servers) {
+    let engine = Engine::new().map_err(OpenError::Engine)?;
+    match super::live(config, engine, &servers) {
         Ok(live) => lines.push(good("rules", format!("{} rules load", live.current().list().len()))),
         Err(error) => lines.push(bad("rules", line(&error), error.hint())),
     }

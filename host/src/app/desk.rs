@@ -228,7 +228,7 @@ impl Desk for App {
                 failures.push((container.clone(), failure));
             }
         }
-        self.work_off().await;
+        self.work_off().await?;
         let mut report = SyncReport::default();
         while let Ok(summary) = outcomes.try_recv() {
             push(&mut report, &summary);
@@ -287,17 +287,18 @@ impl App {
     }
 
     /// Works until nothing is due: beside the workers of a running host, or alone in a single pass.
-    async fn work_off(&self) {
+    async fn work_off(&self) -> Result<(), Refusal> {
         let end = tokio::time::Instant::now() + PASS_LIMIT;
         while tokio::time::Instant::now() < end {
-            while self.worker.step().await {}
+            while self.worker.step().await.map_err(queue_failed)? {}
             let counts = self.queue.counts();
             let settling = counts.earliest_due.is_some_and(|due| due - self.clock.now() <= self.settle());
             if counts.leased == 0 && !(counts.waiting > 0 && settling) {
-                return;
+                break;
             }
             tokio::time::sleep(REST_PAUSE).await;
         }
+        Ok(())
     }
 
     /// How far ahead an entry may be due and still belong to the pass: changes wait this long for their neighbours.

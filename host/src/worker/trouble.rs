@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::connector;
 use crate::error::Chain;
 use crate::ledger::LedgerError;
-use crate::model::{Container, Key, WrongType};
+use crate::model::{Container, Key, Side, WrongType};
 use crate::queue::QueueError;
 use crate::rules::{Fault, Refusal};
 
@@ -34,8 +34,9 @@ pub enum Trouble {
     Queue(QueueError),
     #[error("a rule gave a value that does not fit: {0}")]
     WrongType(WrongType),
-    #[error("a deletion in {container} is held: more than usual would be deleted there")]
-    Braked { container: String },
+    /// More would be deleted in one container than usual.
+    #[error("the deletion is held: more than usual would be deleted in that calendar")]
+    Braked { side: Side },
     #[error("the write would make Exchange send {wanted} mails; the limit is {cap}")]
     MailCap { wanted: u32, cap: u32 },
     #[error("the mailbox takes no part in the sync (any more)")]
@@ -78,7 +79,7 @@ impl Trouble {
             Trouble::Held { rule, .. } => rule.clone(),
             Trouble::Refused(refusal) => refusal.rule.clone(),
             Trouble::Fault(fault) => fault.rule.clone(),
-            Trouble::Braked { container } => container.clone(),
+            Trouble::Braked { side } => format!("brake on {side}"),
             Trouble::Belongs(_)
             | Trouble::Ledger(_)
             | Trouble::Queue(_)

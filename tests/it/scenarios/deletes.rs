@@ -128,7 +128,7 @@ async fn s39_external_organizer_cancels_and_the_stub_is_removed() {
     let mut host = TestHost::settled().await;
     let day = day(40);
     // William has a mailbox but, for the CRM, no address: an organizer from elsewhere.
-    host.crm().patch("Users", daybridge_tests::user::WILLIAM, &json!({"User_EmailAddress": "w@elsewhere.test"})).await;
+    host.crm().patch("Users", daybridge_tests::user::WILLIAM, &json!({"User_EmailAddress": null})).await;
     host.settle_after_user_change().await;
     let outlook = host.outlook("william.dolan");
     let item = outlook.book("Outside", &utc(&day, 9), &utc(&day, 10), &["susan.maye@example.test"]).await;
