@@ -89,6 +89,9 @@ pub const API: &str = "0.1.0";
 #[macro_export]
 macro_rules! export {
     ($rule:ident) => {
+        // Natively the rule is only tested; it is in use all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> usize = ::core::mem::size_of::<$rule>;
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Exported;

@@ -27,6 +27,7 @@ impl Clock for SystemClock {
         Utc::now()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one place that throws dice")]
     fn chance(&self) -> f64 {
         rand::rng().random()
     }

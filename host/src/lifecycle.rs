@@ -36,12 +36,12 @@ impl Tasks {
         #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
         let handle = tokio::spawn(task);
         self.tracker.spawn(async move {
-            if let Err(error) = handle.await {
-                if error.is_panic() {
-                    tracing::error!(task = name, "Task {name} died; the host stops");
-                    died.store(true, Ordering::SeqCst);
-                    stop.cancel();
-                }
+            if let Err(error) = handle.await
+                && error.is_panic()
+            {
+                tracing::error!(task = name, "Task {name} died; the host stops");
+                died.store(true, Ordering::SeqCst);
+                stop.cancel();
             }
         });
     }

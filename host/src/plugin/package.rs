@@ -220,7 +220,8 @@ pub fn check_dist(plugins: &Path) -> Result<Vec<String>, PackageError> {
     let mut wrong = Vec::new();
     for (name, folder) in rule_crates(plugins)? {
         let file = format!("{name}.wasm");
-        let said = |key: &str| manifest["files"][&file][key].as_str().unwrap_or_default().to_owned();
+        let entry = manifest.get("files").and_then(|files| files.get(&file)).cloned().unwrap_or_default();
+        let said = |key: &str| entry.get(key).and_then(|text| text.as_str()).unwrap_or_default().to_owned();
         let Ok(component) = std::fs::read(dist.join(&file)) else {
             wrong.push(format!("{file} is missing"));
             continue;
@@ -263,7 +264,8 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
     let artifacts = stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let modules = artifacts.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
+    let modules = artifacts
+        .flat_map(|message| message.get("filenames").and_then(|files| files.as_array()).cloned().unwrap_or_default());
     let module = modules
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .rfind(|file| file.extension().is_some_and(|end| end == "wasm"));

@@ -1,4 +1,5 @@
 //! The connector beside the Exchange simulator, and what Outlook users do meanwhile.
+#![expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

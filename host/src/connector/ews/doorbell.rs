@@ -461,7 +461,7 @@ async fn pull_events(client: &Client, mailbox: &Address, subscription: &mut Subs
         let message = one_message(response)?;
         let notification = child(message, "Notification").ok_or(SoapError::Missing("Notification"))?;
         let marks = notification.children().filter_map(|event| child_text(event, "Watermark"));
-        Ok((has_events(notification), marks.last()))
+        Ok((has_events(notification), marks.fold(None, |_, mark| Some(mark))))
     };
     let (has_events, mark) = client.call(act, write, read).await?;
     subscription.watermark = mark.or(subscription.watermark.take());
@@ -483,6 +483,6 @@ fn is_about_one_mailbox(problem: &Problem) -> bool {
 
 fn affinity_cookie(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.filter_map(|cookie| cookie.split(';').next()).map(str::trim);
-    pairs.filter(|pair| pair.starts_with(AFFINITY_COOKIE)).map(str::to_owned).last()
+    let mut pairs = cookies.filter_map(|cookie| cookie.split(';').next()).map(str::trim);
+    pairs.rfind(|pair| pair.starts_with(AFFINITY_COOKIE)).map(str::to_owned)
 }
