@@ -89,6 +89,10 @@ pub const API: &str = "0.1.0";
 #[macro_export]
 macro_rules! export {
     ($rule:ident) => {
+        // Natively nothing is exported, but the rule is still in use.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::Description = <$rule as $crate::Rule>::describe;
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Exported;

@@ -115,10 +115,10 @@ impl Live {
         let now = self.look(before.clone());
         let digests =
             |seen: &Seen| seen.iter().map(|(path, file)| (path.clone(), file.digest.clone())).collect::<Vec<_>>();
-        if digests(&now) != digests(&before) {
-            if let Err(error) = self.reload() {
-                tracing::error!(error = %crate::error::Chain(&error), "The rules in force stay as they are: {error}");
-            }
+        if digests(&now) != digests(&before)
+            && let Err(error) = self.reload()
+        {
+            tracing::error!(error = %crate::error::Chain(&error), "The rules in force stay as they are: {error}");
         }
         now
     }

@@ -1,13 +1,13 @@
 //! Replacement while running.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use daybridge::lifecycle::Tasks;
 use daybridge::model::Direction;
 use daybridge::plugin::{ChainConfig, Live, RuleEntry, default_chain, default_rules};
 use daybridge::rules::Rules;
 use daybridge_tests::guests;
+use daybridge_tests::wait::wait_for;
 use serde_json::json;
 
 use super::support::{appointment, engine, entry, lay_out, no_lookups, passed};
@@ -65,11 +65,8 @@ async fn a_replaced_file_is_noticed() {
 }
 
 async fn wait_for_subject(live: &Live, expected: &str) {
-    let started = Instant::now();
-    while subject(live).await != expected {
-        assert!(started.elapsed() < Duration::from_secs(30), "the subject never became {expected}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let state = format!("the subject becomes {expected}");
+    wait_for(&state, || async { (subject(live).await == expected).then_some(()) }).await;
 }
 
 #[tokio::test]

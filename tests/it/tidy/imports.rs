@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ledger", &["clock", "error", "model", "queue", "rules", "store"]),
     ("people", &["model"]),
     ("servers", &["connector", "model", "people"]),
-    ("plugin", &["clock", "error", "model", "rules"]),
+    ("plugin", &["clock", "error", "lifecycle", "model", "rules"]),
     ("notify", &["clock", "error", "model", "queue", "rules"]),
     (
         "worker",
