@@ -186,7 +186,7 @@ impl App {
 /// The rules of a configuration, loaded through the gate.
 fn live(config: &Config, servers: &Arc<Servers>) -> Result<Live, OpenError> {
     let engine = Engine::new().map_err(OpenError::Engine)?;
-    Live::new(chain(config), engine, Arc::new(Lookups(servers.clone()))).map_err(OpenError::Rules)
+    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone()))).map_err(OpenError::Rules)
 }
 
 /// The connectors of a configuration.
@@ -261,8 +261,4 @@ fn feed_settings(config: &Config) -> FeedSettings {
 /// One line for a log or a person.
 fn line(error: &(dyn std::error::Error + 'static)) -> String {
     Chain(error).to_string()
-}
-
-fn chain(config: &Config) -> crate::plugin::ChainConfig {
-    crate::plugin::ChainConfig { folder: config.rules_dir.clone(), rules: crate::plugin::default_chain() }
 }

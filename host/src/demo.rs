@@ -121,7 +121,10 @@ async fn perform(options: &Options, tasks: &Tasks) -> Result<bool, DemoError> {
 impl Stage {
     async fn set(options: &Options, tasks: &Tasks) -> Result<Self, DemoError> {
         let folder = match &options.data {
-            Some(path) => Folder::Given(path.clone()),
+            // Whole, since its place is told to programs that run elsewhere.
+            Some(path) => Folder::Given(
+                std::path::absolute(path).map_err(|error| DemoError::caused_by("find the demo's folder", error))?,
+            ),
             None => Folder::Temporary(
                 tempfile::Builder::new()
                     .prefix("daybridge-demo-")
@@ -131,7 +134,9 @@ impl Stage {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let started = |what: &'static str| move |error: io::Error| DemoError::caused_by(format!("start the simulated {what}"), error);
+        let started = |what: &'static str| {
+            move |error: io::Error| DemoError::caused_by(format!("start the simulated {what}"), error)
+        };
         let crm_options = sim::crm::Options { zone: CRM_ZONE, ..sim::crm::Options::default() };
         let crm = sim::crm::serve(listen, crm_options, clock.clone(), tasks).await.map_err(started("CRM"))?;
         let exchange_options = sim::exchange::Options::default();

@@ -27,6 +27,8 @@ const UIDS: Tree = Tree("ledger-uid");
 const COUNTS: Tree = Tree("ledger-counts");
 const COUNTS_KEY: &[u8] = b"counts";
 
+/// Index rows read before others have their turn.
+const PAGE_ROWS: usize = 500;
 /// Events kept per pair; the oldest go first.
 pub const HISTORY_MAX: u64 = 50;
 /// Most copies of a meeting kept: one per attendee whose mailbox is synced.
@@ -128,14 +130,18 @@ impl Ledger {
     /// [`LedgerError::Store`] if it cannot be read.
     pub async fn items_in(&self, container: &Container) -> Result<Vec<(ItemRef, Key, Option<Version>)>, LedgerError> {
         let mut items = Vec::new();
-        self.each_in(container, |id, key| {
-            let at = ItemRef { container: container.clone(), id };
-            let entry = self.stored(&key)?.map(|(entry, _)| entry);
-            let known = entry.as_ref().and_then(|entry| entry.side(container.side()));
-            let version = known.filter(|known| known.at == at).map(|known| known.version.clone());
-            items.push((at, key, version));
-            Ok(())
-        })?;
+        let mut after = None;
+        while let Some(page) = self.page_in(container, &mut after)? {
+            for (id, key) in page {
+                let at = ItemRef { container: container.clone(), id };
+                let entry = self.stored(&key)?.map(|(entry, _)| entry);
+                let known = entry.as_ref().and_then(|entry| entry.side(container.side()));
+                let version = known.filter(|known| known.at == at).map(|known| known.version.clone());
+                items.push((at, key, version));
+            }
+            // Reading so many entries takes a while: others have their turn.
+            tokio::task::yield_now().await;
+        }
         Ok(items)
     }
 
@@ -145,10 +151,11 @@ impl Ledger {
     /// [`LedgerError::Store`] if it cannot be read.
     pub async fn count_in(&self, container: &Container) -> Result<u64, LedgerError> {
         let mut count = 0;
-        self.each_in(container, |_, _| {
-            count += 1;
-            Ok(())
-        })?;
+        let mut after = None;
+        while let Some(page) = self.page_in(container, &mut after)? {
+            count += page.len() as u64;
+            tokio::task::yield_now().await;
+        }
         Ok(count)
     }
 
@@ -235,23 +242,21 @@ impl Ledger {
         *self.counts_held()
     }
 
-    fn each_in(
+    /// The next ids of a container behind `after`, with their keys; nothing behind the last.
+    fn page_in(
         &self,
         container: &Container,
-        mut each: impl FnMut(String, Key) -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
+        after: &mut Option<Vec<u8>>,
+    ) -> Result<Option<Vec<(String, Key)>>, LedgerError> {
         let prefix = format!("{}\n", container.key());
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let rows =
-                self.store.scan(ITEMS, prefix.as_bytes(), after.as_deref(), SCAN_ROWS_MAX).map_err(failed("list"))?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = Some(last.key.clone());
-            for row in &rows {
-                let id = String::from_utf8_lossy(row.key.get(prefix.len()..).unwrap_or_default()).into_owned();
-                each(id, record::key(&String::from_utf8_lossy(&row.value)).map_err(bad(ITEMS))?)?;
-            }
-        }
+        let rows = self.store.scan(ITEMS, prefix.as_bytes(), after.as_deref(), PAGE_ROWS).map_err(failed("list"))?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        *after = Some(last.key.clone());
+        let ids = rows.iter().map(|row| {
+            let id = String::from_utf8_lossy(row.key.get(prefix.len()..).unwrap_or_default()).into_owned();
+            Ok((id, record::key(&String::from_utf8_lossy(&row.value)).map_err(bad(ITEMS))?))
+        });
+        ids.collect::<Result<_, LedgerError>>().map(Some)
     }
 
     /// Puts the entry's index rows into a batch and takes out those it no longer has.

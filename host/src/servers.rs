@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::connector::Connector;
 use crate::model::{Address, Container};
@@ -16,12 +17,15 @@ pub struct Servers {
     crm: Arc<dyn Connector>,
     exchange: BTreeMap<String, Arc<dyn Connector>>,
     people: ArcSwap<People>,
+    /// Whether the people were ever read.
+    people_read: watch::Sender<bool>,
 }
 
 impl Servers {
     pub fn new(crm: Arc<dyn Connector>, exchange: Vec<Arc<dyn Connector>>) -> Self {
         let exchange = exchange.into_iter().map(|server| (server.name().to_owned(), server)).collect();
-        Self { crm, exchange, people: ArcSwap::from_pointee(People::default()) }
+        let people = ArcSwap::from_pointee(People::default());
+        Self { crm, exchange, people, people_read: watch::Sender::new(false) }
     }
 
     pub fn crm(&self) -> &Arc<dyn Connector> {
@@ -53,7 +57,14 @@ impl Servers {
         self.people.load_full()
     }
 
+    /// Answers once the people were read. Before that nobody's calendar is known, and every organizer looks like a stranger.
+    pub async fn people_read(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.people_read.subscribe().wait_for(|read| *read).await;
+    }
+
     pub fn set_people(&self, people: People) {
         self.people.store(Arc::new(people));
+        self.people_read.send_replace(true);
     }
 }

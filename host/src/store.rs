@@ -175,7 +175,12 @@ pub enum StoreError {
         cause: Arc<dyn Error + Send + Sync>,
     },
     #[error("the store in {} failed before; the host has to be started again", folder.display())]
-    Refused { folder: PathBuf },
+    Refused {
+        folder: PathBuf,
+        /// The failure itself.
+        #[source]
+        cause: Arc<StoreError>,
+    },
     #[error("the store is closed")]
     Closed,
     #[error("a row of {tree} is not as expected")]

@@ -5,17 +5,16 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `key` | key of the appointment's work, `crm:4711` |
-//! | `side`, `server`, `container` | which side; which server of the configuration; digest of a mailbox, or `crm` |
-//! | `op` | what was planned: `create`, `update` ... |
-//! | `fields` | names of the fields written |
-//! | `cause` | why an item is looked at: `feed`, `sweep`, `person`, `again` |
-//! | `attempt` | how often this was begun |
-//! | `error`, `error.code`, `error.class` | the chain of causes; stable code; `retry`, `down`, `conflict`, `auth`, `park` |
-//! | `mail.invitations`, `mail.updates`, `mail.cancellations` | mails declared for a write |
-//! | `rule.name`, `rule.version`, `rule.step`, `rule.fault`, `rule.generation` | a rule in the chain, and how it failed |
-//! | `elapsed_ms` | how long it took |
-//! | `http.method`, `http.status`, `http.attempt_ms` | one exchange with a server |
+//! | `appointment.key` | key of the appointment's work, `crm:4711` |
+//! | `container.side` | `crm` or `exchange` |
+//! | `server.name` | name of the server in the configuration |
+//! | `user.id` | id of a CRM user |
+//! | `writes.crm`, `writes.exchange`, `mails` | what a run wrote, and how many mails it declared |
+//! | `rule.name` | a rule in the chain |
+//! | `rules.generation` | number of the chain in force |
+//! | `error` | the chain of causes, in one line |
+//! | `notice.code`, `notice.about` | a message to people: its stable code, and what it concerns |
+//! | `http.method`, `http.place`, `http.status`, `elapsed_ms` | one exchange with a server |
 //! | `task` | a task of the host |
 //!
 //! Must not know: who logs.

@@ -182,6 +182,10 @@ impl Worker {
         for _ in 0..self.settings.workers.max(1) {
             let (worker, stop) = (self.clone(), tasks.stopping());
             tasks.spawn("worker", async move {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = worker.servers.people_read() => {}
+                }
                 loop {
                     tokio::select! {
                         () = stop.cancelled() => return,

@@ -54,7 +54,7 @@ fn a_good_one_is_taken_with_defaults_and_paths_from_its_own_folder() {
     assert_eq!(config.sync.conflict, ConflictPolicy::Latest);
     assert_eq!(config.exchange.len(), 1);
     assert!(config.exchange[0].primary, "a server alone is primary");
-    assert!(config.rules.is_empty());
+    assert_eq!(config.rules, daybridge::plugin::default_chain());
     assert!(!format!("{config:?}").contains("s3cr3t"));
 }
 

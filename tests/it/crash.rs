@@ -173,23 +173,23 @@ async fn killed_between_any_write_and_its_answer() {
     for (operation, exchange) in REQUESTS {
         let stage = Stage::set().await;
         let url = if exchange { stage.servers.exchange.url() } else { stage.servers.crm.url() };
-        let arm = || post(&format!("{url}_sim/faults"), &json!({"operation": operation, "kind": "hold"}));
+        let (faults, hold) = (format!("{url}_sim/faults"), json!({"operation": operation, "kind": "hold"}));
         // The people's own writes come first; the fault is for the host's.
         let (id, item) = stage.begin().await;
         if ["CreateItem", "POST Communication", "POST Comm_Link"].contains(&operation) {
-            arm().await;
+            post(&faults, &hold).await;
             stage.live_until_held().await;
         }
         stage.check_created(operation).await;
         stage.change(&id, &item).await;
         if ["UpdateItem", "PATCH Communication"].contains(&operation) {
-            arm().await;
+            post(&faults, &hold).await;
             stage.live_until_held().await;
         }
         stage.check_changed(operation).await;
         stage.remove(&id, &item).await;
         if operation == "DeleteItem" {
-            arm().await;
+            post(&faults, &hold).await;
             stage.live_until_held().await;
         }
         stage.check_removed(operation).await;

@@ -64,3 +64,13 @@ async fn without_exit_it_stays_up_and_says_where_everything_is() {
     let status = program::run(folder.path(), &["status", "--config", "demo/daybridge.toml"]).await;
     assert!(status.stderr.starts_with("error: no host is running"), "{}", status.stderr);
 }
+
+#[tokio::test]
+async fn a_folder_of_somebody_elses_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("state")).expect("a folder");
+    let outcome = program::run(folder.path(), &["demo", "--exit", "--json", "--data", "."]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
+    assert!(outcome.stderr.contains(" holds something else than an earlier demo\nhint: "), "{}", outcome.stderr);
+    assert!(folder.path().join("state").is_dir());
+}

@@ -1,8 +1,13 @@
 //! The EWS connector: mapping, SOAP, event stream as values; the connector against answers nobody should send and against
 //! the Exchange simulator.
 
+mod answers;
+mod bells;
 mod codes;
 mod map;
+mod meetings;
+mod server;
+mod sim;
 mod soap;
 mod stream;
 mod times;

@@ -313,9 +313,13 @@ fn secrets_and_queries_are_not_printed() {
     let client = HttpClient::new(config.clone()).unwrap();
     let url = Url::parse("https://a:geheim@host.test/path?q=geheim").unwrap();
     let request = Request::get(url).bearer(&Secret::new("geheim")).body("text/plain", "geheim");
-    for text in
-        [format!("{config:?}"), format!("{client:?}"), format!("{request:?}"), format!("{:?}", Secret::new("geheim"))]
-    {
+    for text in [
+        format!("{config:?}"),
+        format!("{client:?}"),
+        format!("{request:?}"),
+        format!("{:?}", request.headers),
+        format!("{:?}", Secret::new("geheim")),
+    ] {
         assert!(!text.contains("geheim"), "{text}");
     }
     assert_eq!(format!("{request:?}"), "GET https://host.test/path");

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use daybridge::ledger::{Entry, Event, FieldChange, HISTORY_MAX, Ledger, LedgerCounts, LedgerError, Lost, State};
 use daybridge::model::{
-    Address, Appointment, Attendee, AttendeeKind, Body, Direction, Field, Importance, ItemRef, Key, Known, Link,
-    MailBudget, Person, Recurrence, Response, Scalar, Sensitivity, ShowAs, Side, Status, Time, UserId, Value, Version,
-    Zone,
+    Address, Appointment, Attendee, AttendeeKind, Body, Container, Direction, Field, Importance, ItemRef, Key, Known,
+    Link, MailBudget, Person, Recurrence, Response, Scalar, Sensitivity, ShowAs, Side, Status, Time, UserId, Value,
+    Version, Zone,
 };
 use daybridge::rules::Generation;
 use daybridge::store::{Batch, MemoryStore, SledStore, Store, Tree};
@@ -248,6 +248,30 @@ async fn entries_are_listed_in_pages_and_counted_by_state() {
     assert_eq!(seen.len(), 25);
     assert_eq!(ledger.counts(), LedgerCounts { live: 19, gone: 6 });
     assert_eq!(Ledger::open(store).await.unwrap().counts(), LedgerCounts { live: 19, gone: 6 });
+}
+
+#[tokio::test]
+async fn the_items_of_a_container_are_listed_with_the_version_last_agreed_on() {
+    let ledger = ledger().await;
+    for number in ["1", "2"] {
+        ledger.record(&pair(number), Vec::new()).await.unwrap();
+    }
+    let listed = |container| {
+        let ledger = &ledger;
+        async move {
+            let items = ledger.items_in(&container).await.unwrap();
+            assert_eq!(ledger.count_in(&container).await.unwrap(), items.len() as u64);
+            items.into_iter().map(|(at, key, version)| (at.id, key, version)).collect::<Vec<_>>()
+        }
+    };
+    let (key, version) = (|id: &str| Key::Crm(id.into()), || Some(Version("v1".into())));
+    let mailbox = |name: &str| Container::Mailbox(Address::new(name));
+    assert_eq!(listed(Container::Crm).await, [("1".into(), key("1"), version()), ("2".into(), key("2"), version())]);
+    let ann = listed(mailbox("ANN@example.com")).await;
+    assert_eq!(ann, [("AAMk1=".into(), key("1"), version()), ("AAMk2=".into(), key("2"), version())]);
+    let copies = listed(mailbox("bob@example.com")).await;
+    assert_eq!(copies, [("copy-1".into(), key("1"), None), ("copy-2".into(), key("2"), None)]);
+    assert_eq!(listed(mailbox("ann@example.co")).await, []);
 }
 
 #[tokio::test]

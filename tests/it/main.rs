@@ -1,8 +1,10 @@
 //! The one test binary.
 
+mod cli;
 mod config;
 mod control;
 mod crash;
+mod demo;
 mod ews;
 mod exchangelib;
 mod http;
@@ -17,5 +19,3 @@ mod sim_exchange;
 mod store;
 mod tidy;
 mod zones;
-mod cli;
-mod demo;

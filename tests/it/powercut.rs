@@ -5,12 +5,12 @@
 //! `NOLOGFLUSH`, which loses everything that was not synced) and mounted again. The second needs root and loop devices:
 //! where `CI=true` their absence is a failure, elsewhere it is said that the test was left out.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use daybridge::clock::SystemClock;
 use daybridge::ledger::Ledger;
@@ -29,6 +29,9 @@ const KILLS: u32 = 10;
 const CUTS: u32 = 20;
 /// Sparse: only what is written takes room.
 const IMAGE_BYTES: u64 = 4 << 30;
+/// Two segments of the store and the file system's own needs.
+const SMALL_IMAGE_BYTES: u64 = 64 << 20;
+const BALLAST_BYTES: usize = 24 << 20;
 
 /// The churning child. Killed and waited for when dropped.
 struct Churn {
@@ -42,7 +45,7 @@ impl Churn {
         let mut child = Command::new(env!("CARGO_BIN_EXE_churn"))
             .arg(folder)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("churn starts");
         let mut reader = BufReader::new(child.stdout.take().expect("its output"));
@@ -67,7 +70,25 @@ impl Churn {
             told.hear(&line.unwrap_or_else(|_| panic!("line {number} of the child: not within {LINE_LIMIT:?}")));
             self.heard += 1;
         }
-        std::thread::sleep(moment.then);
+        let begun = Instant::now();
+        while let Ok(line) = self.lines.recv_timeout(moment.then.saturating_sub(begun.elapsed())) {
+            told.hear(&line);
+            self.heard += 1;
+        }
+    }
+
+    /// Takes in what the child tells until it ends by itself; returns its exit code and its last words.
+    fn until_it_ends(&mut self, told: &mut Told) -> (Option<i32>, String) {
+        loop {
+            match self.lines.recv_timeout(LINE_LIMIT) {
+                Ok(line) => told.hear(&line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the child neither tells nor ends within {LINE_LIMIT:?}"),
+            }
+        }
+        let mut words = String::new();
+        self.child.stderr.take().expect("its errors").read_to_string(&mut words).expect("they can be read");
+        (self.child.wait().expect("it ended").code(), words)
     }
 
     /// Kills the child, takes in the rest of what it told, and returns how many lines there were.
@@ -162,14 +183,7 @@ fn nothing_confirmed_is_lost_when_the_process_is_killed() {
 
 #[test]
 fn nothing_confirmed_is_lost_when_power_is() {
-    let disk = match Disk::new() {
-        Ok(disk) => disk,
-        Err(reason) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "power cuts cannot be tested here: {reason}");
-            println!("left out: power cuts cannot be tested here: {reason}");
-            return;
-        }
-    };
+    let Some(disk) = Disk::if_possible(IMAGE_BYTES) else { return };
     disk.mount().expect("the image mounts");
     rounds(&disk.mount_point(), CUTS, |folder, moment, told| {
         let switch = Switch::ready(&disk.mount_point());
@@ -183,18 +197,46 @@ fn nothing_confirmed_is_lost_when_power_is() {
     });
 }
 
+#[test]
+fn nothing_confirmed_is_lost_when_the_disk_is_full() {
+    let Some(disk) = Disk::if_possible(SMALL_IMAGE_BYTES) else { return };
+    disk.mount().expect("the image mounts");
+    let (ballast, folder) = (disk.mount_point().join("ballast"), disk.mount_point().join("data"));
+    std::fs::write(&ballast, vec![1; BALLAST_BYTES]).expect("ballast fits");
+    let mut told = Told::default();
+    let mut churn = Churn::start(&folder);
+    let (code, words) = churn.until_it_ends(&mut told);
+    println!("{} numbers were fed before the disk was full", told.fed);
+    assert_eq!(code, Some(1), "the store's failure ends the program, which neither dies nor goes on: {words}");
+    assert!(words.contains("No space left"), "{words}");
+    assert!(told.fed > 0);
+    std::fs::remove_file(&ballast).expect("ballast goes");
+    let wrong = check(&folder, &told);
+    assert!(wrong.is_empty(), "{}", wrong.join("; "));
+}
+
 /// An ext4 file system in a file, unmounted when dropped.
 struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    fn new() -> Result<Self, String> {
+    /// None, and a word about it, where there is no root or no loop device.
+    fn if_possible(bytes: u64) -> Option<Self> {
+        match Self::new(bytes) {
+            Ok(disk) => Some(disk),
+            Err(reason) => {
+                assert!(std::env::var("CI").as_deref() != Ok("true"), "no file system of our own here: {reason}");
+                println!("left out: no file system of our own here: {reason}");
+                None
+            }
+        }
+    }
+
+    fn new(bytes: u64) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let disk = Self { folder };
-        std::fs::File::create(disk.image())
-            .and_then(|file| file.set_len(IMAGE_BYTES))
-            .map_err(|error| error.to_string())?;
+        std::fs::File::create(disk.image()).and_then(|file| file.set_len(bytes)).map_err(|error| error.to_string())?;
         std::fs::create_dir(disk.mount_point()).map_err(|error| error.to_string())?;
         run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), disk.image().as_os_str()])?;
         disk.mount()?;

@@ -5,6 +5,7 @@ mod feed;
 mod map;
 mod refusals;
 mod requests;
+mod wall;
 
 use chrono::{DateTime, Utc};
 use daybridge::connector::http::Secret;

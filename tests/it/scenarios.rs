@@ -2,6 +2,7 @@
 //! in the common oracle.
 
 mod conflict;
+mod crossing;
 mod deletes;
 mod identity;
 mod mail;

@@ -1,3 +1,7 @@
+//! What the tests share: wire clients of their own, a host between two simulators, waits with a limit, the common oracle.
+//!
+//! The wire clients are deliberately not the product's connectors: a mistake made twice would hide itself.
+
 pub mod churn;
 pub mod crm;
 pub mod ews;

@@ -89,7 +89,8 @@ impl Running {
 
     /// The next line of output as JSON, or nothing when the output has ended.
     pub async fn next(&mut self) -> Option<Value> {
-        let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line, or the end").expect("readable output")?;
+        let line =
+            timeout(LIMIT, self.lines.next_line()).await.expect("a line, or the end").expect("readable output")?;
         Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
     }
 

@@ -15,6 +15,7 @@ use crate::control::{
     QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, SYNC_LINES_MAX, SideName,
     Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
+use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;
 use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
 use crate::plugin::Hook;
@@ -162,13 +163,16 @@ impl Desk for App {
             .collect();
         let changes = queued.as_ref().map(|view| view.changes.clone()).unwrap_or_default();
         let changes = if changes.is_empty() { places(&key) } else { changes };
-        let (now, text) = match self.worker.plan(&key, &changes).await {
+        let planned = self.worker.plan(&key, &changes).await;
+        let nowhere =
+            planned.as_ref().is_ok_and(|summary| [GONE_UNKNOWN, NEVER_THERE].contains(&summary.reason.as_str()));
+        if entry_known.is_none() && queued.is_none() && lines.is_empty() && nowhere {
+            return Err(Refusal::unknown(id));
+        }
+        let (now, text) = match planned {
             Ok(summary) => (summary.op.to_owned(), now_line(&summary)),
             Err(trouble) => ("failed".to_owned(), format!("now: {trouble}; {}", trouble.hint())),
         };
-        if entry_known.is_none() && queued.is_none() && now == "skip" && lines.is_empty() && !text.contains(':') {
-            return Err(Refusal::unknown(id));
-        }
         lines.push(StoryLine { at: self.clock.now(), step: now, text });
         let known = |side| entry_known.as_ref().and_then(|entry| entry.side(side)).map(|known| known.at.clone());
         let exchange = known(Side::Exchange);

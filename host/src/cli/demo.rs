@@ -20,9 +20,12 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = Options { exit: arguments.exit, json: arguments.json, data: arguments.data.clone() };
-    let told = demo::run(&options)
-        .await
-        .map_err(|error| Failure::ours("the demo could not be set up: ".to_owned() + &error.to_string()).caused_by(&error))?;
+    let told = demo::run(&options).await.map_err(|error| {
+        Failure::from_error(
+            &error,
+            "give the demo an empty folder with --data; what its host has to say is in host.log there",
+        )
+    })?;
     if told {
         return Ok(());
     }

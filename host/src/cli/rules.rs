@@ -61,7 +61,10 @@ fn build(arguments: &BuildArguments) -> Result<(), Failure> {
     for folder in &arguments.crates {
         let named = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let name = named.ok_or_else(|| {
-            Failure::mendable(format!("{} is not a folder", folder.display()), "name the folder that holds the rule's Cargo.toml")
+            Failure::mendable(
+                format!("{} is not a folder", folder.display()),
+                "name the folder that holds the rule's Cargo.toml",
+            )
         })?;
         let out = arguments.out.join(format!("{name}.wasm"));
         let built = package::build_rule(folder, &out, arguments.target.as_deref())

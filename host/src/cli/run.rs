@@ -16,13 +16,19 @@ pub(super) struct Arguments {
     /// Configuration of the host.
     #[arg(long, value_name = "FILE", env = "DAYBRIDGE_CONFIG", default_value = CONFIG_DEFAULT)]
     config: PathBuf,
+    /// Data folder, instead of the one in the configuration.
+    #[arg(long, value_name = "DIR", env = "DAYBRIDGE_DATA")]
+    data: Option<PathBuf>,
     /// Print one JSON object with the address of the control interface once the host runs.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config, &environment)?;
+    let mut config = Config::load(&arguments.config, &environment)?;
+    if let Some(data) = &arguments.data {
+        config.data.clone_from(data);
+    }
     telemetry::start(&config.log.level, config.log.format)
         .map_err(|problem| Failure::mendable(problem, "use error, warn, info, debug or trace"))?;
     let data = config.data.clone();

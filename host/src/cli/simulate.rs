@@ -87,7 +87,11 @@ fn show(what: &str, facts: &[(&str, String)], users: &impl Serialize) {
         output::or_dash(row.get(column).and_then(serde_json::Value::as_str).unwrap_or_default())
     };
     let columns = ["name", "address", "login", "password", "role"];
-    let rows: Vec<Vec<String>> =
-        rows.as_array().into_iter().flatten().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| columns.iter().map(|column| cell(row, column)).collect())
+        .collect();
     table(&["NAME", "ADDRESS", "LOGIN", "PASSWORD", "ROLE"], &rows);
 }

@@ -73,7 +73,10 @@ async fn alone(host: &HostChoice, order: &SyncOrder) -> Result<SyncReport, Failu
     };
     let ended = app.stop_now().await;
     let report = report.ok_or_else(|| {
-        Failure::mendable("the pass was interrupted", "nothing is lost: what it found waits in the queue for the next pass")
+        Failure::mendable(
+            "the pass was interrupted",
+            "nothing is lost: what it found waits in the queue for the next pass",
+        )
     })??;
     if ended { Ok(report) } else { Err(Failure::ours("the pass did not end cleanly; see the log above")) }
 }
@@ -95,7 +98,7 @@ fn show(report: &SyncReport) {
         report.writes.exchange,
         count(report.mail.total(), "mail", "mails"),
     ));
-    if report.dry_run {
+    if report.dry_run && report.writes.crm + report.writes.exchange > 0 {
         line("Nothing was written. To do it: daybridge sync");
     }
     if report.unfinished > 0 {

@@ -42,7 +42,8 @@ fn show(story: &Story) {
         }
     }
     line("");
+    let width = story.lines.iter().map(|step| step.step.chars().count()).max().unwrap_or_default();
     for step in &story.lines {
-        line(&format!("{}  {:<9} {}", output::time(step.at), step.step, step.text));
+        line(&format!("{}  {:<width$}  {}", output::time(step.at), step.step, step.text));
     }
 }

@@ -173,7 +173,8 @@ struct WrittenLimits {
 impl WrittenLimits {
     fn limits(self) -> Limits {
         let default = Limits::default();
-        let bytes = |count: Option<u64>, shift: u32, default| count.map_or(default, |count| count.saturating_mul(1 << shift));
+        let bytes =
+            |count: Option<u64>, shift: u32, default| count.map_or(default, |count| count.saturating_mul(1 << shift));
         Limits {
             deadline: self.deadline_ms.map_or(default.deadline, Duration::from_millis),
             memory: bytes(self.memory_mb, 20, default.memory),
@@ -414,11 +415,17 @@ fn rule(document: &Document<'_>, section: Section<'_>) -> Result<RuleEntry, Conf
     let places = section.clone();
     let written: WrittenRule = document.read(section)?;
     let limits = written.limits.limits();
-    limits.check().map_err(|problem| document.wrong(&places.place("limits"), format!("rules.limits: {problem}"), SEE_EXAMPLE))?;
+    limits
+        .check()
+        .map_err(|problem| document.wrong(&places.place("limits"), format!("rules.limits: {problem}"), SEE_EXAMPLE))?;
     let mut lookups = Vec::new();
     for name in &written.lookups {
         lookups.push(Kind::named(name).ok_or_else(|| {
-            document.wrong(&places.place("lookups"), format!("there is no look-up {name}"), "a rule's description names the look-ups it asks for")
+            document.wrong(
+                &places.place("lookups"),
+                format!("there is no look-up {name}"),
+                "a rule's description names the look-ups it asks for",
+            )
         })?);
     }
     let direction = |written: &WrittenDirection| match written {

@@ -31,6 +31,8 @@ const OVERRIDES: [&str; 5] = [
     "DAYBRIDGE_CONTROL_DOORBELL_TOKEN",
 ];
 
+/// How the configuration of a demo begins.
+const WRITTEN_BY: &str = "# Written by `daybridge demo`";
 /// The story's own rule in the rules folder.
 const RULE_FILE: &str = "example.wasm";
 /// The rule that is in force at first, and the one that takes its place.
@@ -53,6 +55,11 @@ pub(super) fn write_files(
     exchange: &sim::exchange::Running,
 ) -> Result<PathBuf, DemoError> {
     let failed = |error| DemoError::caused_by(format!("write into {}", folder.display()), error);
+    // Nobody's real host may be swept away by a demo.
+    let earlier = fs::read_to_string(folder.join("daybridge.toml")).is_ok_and(|text| text.starts_with(WRITTEN_BY));
+    if !earlier && ["daybridge.toml", "state"].iter().any(|name| folder.join(name).exists()) {
+        return Err(DemoError::new(format!("{} holds something else than an earlier demo", folder.display())));
+    }
     fs::create_dir_all(folder.join("rules")).map_err(failed)?;
     // What an earlier demo left would lead to servers that are gone.
     match fs::remove_dir_all(folder.join("state")) {
@@ -65,11 +72,14 @@ pub(super) fn write_files(
     replace(&rule_file(folder), FIRST_RULE).map_err(failed)?;
     let service = |role: &str| DemoError::new(format!("the simulated {role} has no service account"));
     let crm_user = crm.users().into_iter().find(|user| user.role == "service").ok_or_else(|| service("CRM"))?;
-    let mailbox_user =
-        exchange.users().into_iter().find(|user| user.role == sim::exchange::Role::Service).ok_or_else(|| service("Exchange server"))?;
+    let mailbox_user = exchange
+        .users()
+        .into_iter()
+        .find(|user| user.role == sim::exchange::Role::Service)
+        .ok_or_else(|| service("Exchange server"))?;
     let config = folder.join("daybridge.toml");
     let text = format!(
-        "# Written by `daybridge demo`; every key is explained by: daybridge init --print
+        "{WRITTEN_BY}; every key is explained by: daybridge init --print
 data = 'state'
 rules_dir = 'rules'
 
@@ -110,7 +120,8 @@ impl HostProcess {
     /// Starts a host and waits until it has looked at everything once.
     pub async fn start(config: &Path) -> Result<Self, DemoError> {
         let folder = config.parent().unwrap_or(Path::new("."));
-        let program = std::env::current_exe().map_err(|error| DemoError::caused_by("find this program's file", error))?;
+        let program =
+            std::env::current_exe().map_err(|error| DemoError::caused_by("find this program's file", error))?;
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)

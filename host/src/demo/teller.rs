@@ -5,7 +5,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::{DemoError, Stage};
 use crate::error::Chain;
@@ -26,6 +26,18 @@ impl Seen {
     pub fn timed(detail: impl Into<String>, took: Duration, good: Duration) -> Self {
         Self { detail: detail.into(), took: Some((took, good)) }
     }
+}
+
+/// A step as a program reads it.
+#[derive(Serialize)]
+struct StepLine<'a> {
+    step: &'a str,
+    ok: bool,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elapsed_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    good_ms: Option<u64>,
 }
 
 pub(super) struct Teller {
@@ -59,12 +71,9 @@ impl Teller {
         let took = seen.took.map(|(took, good)| format!(" ({} s, good is under {} s)", seconds(took), good.as_secs()));
         let detail = format!("{}{}", seen.detail, took.unwrap_or_default());
         if self.json {
-            let mut object = json!({ "step": step, "ok": true, "detail": detail });
-            if let (Some((took, good)), Some(fields)) = (seen.took, object.as_object_mut()) {
-                fields.insert("elapsed_ms".into(), (took.as_millis() as u64).into());
-                fields.insert("good_ms".into(), (good.as_millis() as u64).into());
-            }
-            return line(&object.to_string());
+            let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let (elapsed_ms, good_ms) = (seen.took.map(|(took, _)| ms(took)), seen.took.map(|(_, good)| ms(good)));
+            return object(&StepLine { step, ok: true, detail: &detail, elapsed_ms, good_ms });
         }
         let mark = if self.colour { "\u{1b}[32m✓\u{1b}[0m" } else { "✓" };
         line(&format!("{mark} {title}\n    {detail}"));
@@ -74,7 +83,7 @@ impl Teller {
     pub fn failed(&self, step: &str, error: &DemoError) {
         let detail = Chain(error).to_string();
         if self.json {
-            return line(&json!({ "step": step, "ok": false, "detail": detail }).to_string());
+            return object(&StepLine { step, ok: false, detail: &detail, elapsed_ms: None, good_ms: None });
         }
         let mark = if self.colour { "\u{1b}[31m✗\u{1b}[0m" } else { "✗" };
         line(&format!("{mark} {step}\n    {detail}"));
@@ -110,6 +119,13 @@ fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     // A reader that left is nobody to tell.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn object(step: &StepLine<'_>) {
+    match serde_json::to_string(step) {
+        Ok(json) => line(&json),
+        Err(error) => line(&error.to_string()),
+    }
 }
 
 fn seconds(time: Duration) -> String {

@@ -44,7 +44,8 @@ pub struct Loser {
     pub winner: Value,
 }
 
-/// Whether the sync ever moves this field by itself. The organizer is set once, at creation; the join link is the server's.
+/// Whether the sync ever moves this field by itself. The organizer is set once, at creation (see [`merge`] for a creation that
+/// was cut off); the join link is the server's.
 pub fn mergeable(field: &Field) -> bool {
     !matches!(field, Field::Organizer | Field::OnlineMeeting | Field::Recurrence)
 }
@@ -102,6 +103,10 @@ pub fn merge(input: &MergeInput<'_>, policy: &Policy) -> Merged {
             }
             (None, None) => {}
         }
+    }
+    // A copy in the CRM without an organizer was made by half: the host was stopped between the row and its people.
+    if let (None, Some((now, _))) = (&input.crm.organizer, input.for_crm) {
+        write(&mut merged.to_crm, &Field::Organizer, now.get(&Field::Organizer), &Value::Empty, input.crm_unwritable);
     }
     merged
 }

@@ -119,6 +119,11 @@ pub enum Op {
     Skip(&'static str),
 }
 
+/// Why an appointment is skipped that nobody ever synchronized and that is gone.
+pub const GONE_UNKNOWN: &str = "gone before it was ever synchronized";
+/// Why an appointment is skipped that is nowhere.
+pub const NEVER_THERE: &str = "neither side shows it";
+
 /// Decides. Every combination of presence has its arm.
 pub fn plan(input: &PlanInput<'_>, policy: &Policy) -> Op {
     match (input.crm, input.exchange) {
@@ -133,10 +138,10 @@ pub fn plan(input: &PlanInput<'_>, policy: &Policy) -> Op {
             if input.crm_known || input.exchange_known {
                 Op::Note("gone on both sides")
             } else {
-                Op::Skip("gone before it was ever synchronized")
+                Op::Skip(GONE_UNKNOWN)
             }
         }
-        (Seen::Absent, Seen::Absent) => Op::Skip("neither side shows it"),
+        (Seen::Absent, Seen::Absent) => Op::Skip(NEVER_THERE),
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -84,7 +83,7 @@ impl MemoryStore {
 
     fn powered(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.state();
-        if state.lost { Err(StoreError::Refused { folder: PathBuf::from("memory") }) } else { Ok(state) }
+        if state.lost { Err(StoreError::Closed) } else { Ok(state) }
     }
 }
 

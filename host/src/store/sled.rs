@@ -15,9 +15,8 @@ mod witness;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -50,7 +49,8 @@ pub struct SledStore {
 struct Engine {
     rows: ::sled::Db,
     folder: PathBuf,
-    failed: AtomicBool,
+    /// The first failed write: memory and disk may disagree since.
+    failed: OnceLock<Arc<StoreError>>,
 }
 
 impl SledStore {
@@ -62,7 +62,7 @@ impl SledStore {
     pub fn open(data_folder: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(data_folder)?;
         let Opened { rows, folder, file, mut witness } = open::engine(data_folder)?;
-        let engine = Arc::new(Engine { rows, folder, failed: AtomicBool::new(false) });
+        let engine = Arc::new(Engine { rows, folder, failed: OnceLock::new() });
         let (sender, receiver) = sync_channel(WAITING_MAX);
         let flushed = engine.clone();
         let thread = std::thread::Builder::new()
@@ -120,8 +120,7 @@ impl Store for SledStore {
         self.engine.usable()?;
         batch.check(|tree, key| self.engine.value(tree, key))?;
         if let Err(error) = self.engine.apply(batch) {
-            self.engine.failed.store(true, Ordering::SeqCst);
-            return Err(error);
+            return Err(self.engine.fail(error));
         }
         let (waiter, receiver) = oneshot::channel();
         flusher.send(waiter).map_err(|_| StoreError::Closed)?;
@@ -184,10 +183,17 @@ impl Engine {
     }
 
     fn usable(&self) -> Result<(), StoreError> {
-        if self.failed.load(Ordering::SeqCst) {
-            return Err(StoreError::Refused { folder: self.folder.clone() });
+        match self.failed.get() {
+            Some(cause) => Err(StoreError::Refused { folder: self.folder.clone(), cause: cause.clone() }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Makes the store refuse everything from now on.
+    fn fail(&self, error: StoreError) -> StoreError {
+        // Only the first failure is the cause.
+        let _ = self.failed.set(Arc::new(error.clone()));
+        error
     }
 
     fn damaged(&self, detail: &str) -> StoreError {
@@ -206,10 +212,8 @@ fn flush_for_waiters(engine: &Engine, file: &File, witness: &mut Witness, waiter
         let mut served = vec![first];
         served.extend(waiters.try_iter().take(WAITING_MAX));
         flushes += 1;
-        let result = engine.flush(file, witness, flushes % FLUSHES_PER_LOOK == 0);
-        if result.is_err() {
-            engine.failed.store(true, Ordering::SeqCst);
-        }
+        let look = flushes.is_multiple_of(FLUSHES_PER_LOOK);
+        let result = engine.flush(file, witness, look).map_err(|error| engine.fail(error));
         for waiter in served {
             // Whoever stopped waiting does not need the answer.
             let _ = waiter.send(result.clone());

@@ -3,8 +3,11 @@
 //! Promises: nothing is written before brake and cap agreed; the ledger entry holds what the servers show after the write
 //! and is durable before the queue forgets the change. Must not know: how the decision was made.
 
+use std::collections::BTreeSet;
+
 use super::consider::Decision;
 use super::{Trouble, Worker};
+use crate::connector::{self, Problem};
 use crate::engine::Op;
 use crate::ledger::{Entry, Event, FieldChange, Lost, State};
 use crate::model::{Appointment, Container, Direction, Field, Item, Known, MailBudget, Patch, Role, Seen, Side, Value};
@@ -75,6 +78,14 @@ impl Worker {
         };
         let Some(home) = self.home(&draft.appointment) else { return Err(Trouble::NoCalendar) };
         let server = self.servers.of(&home).ok_or(Trouble::NotSynchronized)?;
+        // Users were read meanwhile, or a rule names another organizer: this calendar was not searched for what an earlier
+        // run may have made there. Reading again finds it.
+        if decision.view.searched.as_ref() != Some(&home)
+            && !self.ask(&server, &home, server.find_stamped(&home, &decision.key)).await?.is_empty()
+        {
+            let error = connector::Error::new("create an appointment that is there already", Problem::Stale);
+            return Err(Trouble::Server { server: server.name().to_owned(), container: home, error });
+        }
         let mut wanted = draft.appointment.clone();
         wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
@@ -142,7 +153,9 @@ impl Worker {
         if !merged.to_crm.is_empty() {
             shown.0 = self.update(crm, &merged.to_crm, decision).await?;
         }
-        let entry = self.paired(decision, Some(&shown.0), Some(&shown.1));
+        let mut entry = self.paired(decision, None, None);
+        entry.crm = Some(agreed(crm, &merged.to_crm, &shown.0));
+        entry.exchange = Some(agreed(exchange, &merged.to_exchange, &shown.1));
         let before = (&crm.appointment, &exchange.appointment);
         let linked = decision.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
         let (what, why) = match (linked, merged.to_crm.is_empty(), merged.to_exchange.is_empty()) {
@@ -217,6 +230,23 @@ fn unwritten(decision: &Decision) -> &'static str {
         Some(Role::Attendee) => "the meeting belongs to an organizer elsewhere: changes in the CRM stay in the CRM",
         Some(Role::Organizer) | None => NOTHING_TO_WRITE,
     }
+}
+
+/// What both sides agree on after a write: the item as its server shows it now, but for what somebody else changed between
+/// our reading and our reading back (the CRM cannot write conditionally, and no server reads back in the same instant). A
+/// field that was not written and yet differs is kept as it was, under the old version, so that the next look finds it as
+/// the change it is.
+fn agreed(before: &Item, written: &Patch, shown: &Item) -> Known {
+    let mut known = Known::from(shown);
+    let fields: BTreeSet<Field> = before.appointment.fields().chain(shown.appointment.fields()).collect();
+    for field in fields.into_iter().filter(|field| !written.set.contains_key(field)) {
+        let old = before.appointment.get(&field);
+        // A field that cannot take its own old value (there is none) keeps what is shown.
+        if old != shown.appointment.get(&field) && known.appointment.set(&field, old).is_ok() {
+            known.version.clone_from(&before.version);
+        }
+    }
+    known
 }
 
 fn known(seen: &Seen) -> Option<Known> {

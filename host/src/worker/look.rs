@@ -19,6 +19,8 @@ pub struct View {
     pub exchange: Seen,
     /// Copies of the meeting in other mailboxes.
     pub copies: BTreeSet<ItemRef>,
+    /// The calendar that was searched for a partner of an appointment known in the CRM alone.
+    pub searched: Option<Container>,
 }
 
 impl Worker {
@@ -40,8 +42,12 @@ impl Worker {
         if exchange.present().is_none_or(|item| item.role == Role::Attendee) {
             exchange = self.best_copy(key, exchange, &copies).await?;
         }
-        if let (None, Seen::Absent | Seen::Deleted, Some(item)) = (&known, &exchange, crm.present()) {
-            exchange = self.partner_in_exchange(key, item, exchange).await?;
+        let mut searched = None;
+        if let (None, Seen::Absent | Seen::Deleted, Some(item)) = (&known, &exchange, crm.present())
+            && let Some(home) = self.home(&item.appointment)
+        {
+            exchange = self.partner_in_exchange(key, item, &home, exchange).await?;
+            searched = Some(home);
         }
         if let (None, Seen::Absent, Some(item)) = (&crm_at, &crm, exchange.present()) {
             crm = self.partner_in_crm(key, item).await?;
@@ -52,7 +58,7 @@ impl Worker {
         if let Some(at) = &known {
             copies.remove(at);
         }
-        Ok(View { crm, exchange, copies })
+        Ok(View { crm, exchange, copies, searched })
     }
 
     /// Where the CRM's copy is, as far as anything tells.
@@ -138,15 +144,20 @@ impl Worker {
         }
     }
 
-    async fn partner_in_exchange(&self, key: &Key, item: &Item, otherwise: Seen) -> Result<Seen, Trouble> {
-        let Some(home) = self.home(&item.appointment) else { return Ok(otherwise) };
-        let Some(server) = self.servers.of(&home) else { return Ok(otherwise) };
-        let stamped = self.ask(&server, &home, server.find_stamped(&home, key)).await?;
+    async fn partner_in_exchange(
+        &self,
+        key: &Key,
+        item: &Item,
+        home: &Container,
+        otherwise: Seen,
+    ) -> Result<Seen, Trouble> {
+        let Some(server) = self.servers.of(home) else { return Ok(otherwise) };
+        let stamped = self.ask(&server, home, server.find_stamped(home, key)).await?;
         if let Some(found) = self.unpaired(stamped).await?.into_iter().next() {
             return Ok(Seen::Present(Box::new(found)));
         }
         let like = self.for_exchange(key, &item.appointment).await;
-        let mut matches = self.unpaired(self.ask(&server, &home, server.find_alike(&home, &like)).await?).await?;
+        let mut matches = self.unpaired(self.ask(&server, home, server.find_alike(home, &like)).await?).await?;
         matches.retain(|found| may_match(found) && alike(&found.appointment, &like));
         Ok(only(matches).map_or(otherwise, |found| Seen::Present(Box::new(found))))
     }

@@ -81,6 +81,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // Shares nothing with the connectors: a common wire type would carry the same mistake on both sides.
     ("sim", &["clock", "lifecycle"]),
+    // Speaks to both servers itself: what a step shows must not be the connectors' own opinion.
+    ("demo", &["clock", "connector::http", "control", "error", "lifecycle", "plugin", "sim"]),
 ];
 
 /// Modules that join everything and may name anything.
@@ -98,7 +100,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("axum", &["control", "sim"], "nothing else serves"),
     ("clap", &["cli", "main"], "nothing else reads the command line"),
     ("quick_xml", &["connector::ews", "sim"], "only EWS speaks XML"),
-    ("roxmltree", &["connector::ews", "sim"], "only EWS speaks XML"),
+    ("roxmltree", &["connector::ews", "demo::wire", "sim"], "only EWS speaks XML"),
 ];
 
 /// Crates that a module must not name, and why.

@@ -278,17 +278,7 @@ impl Doorbell {
         if self.lines.is_empty()
             && let Err(error) = self.open(client).await
         {
-            return match error.problem {
-                Problem::CursorLost => {
-                    self.subscriptions.clear();
-                    Ok(Heard::Again)
-                }
-                Problem::Refused | Problem::Unsupported => {
-                    self.fall_back(client);
-                    Ok(Heard::Again)
-                }
-                _ => Err(error),
-            };
+            return self.failed(client, error);
         }
         let mut news = News::default();
         let mut wait = until;
@@ -303,11 +293,9 @@ impl Doorbell {
                     }
                     wait = wait.min(Instant::now() + COALESCE);
                 }
-                Ok(Err(error)) => {
+                Ok(Err(error)) if news.is_nothing() => return self.failed(client, error),
+                Ok(Err(_)) => {
                     self.lines.clear();
-                    if news.is_nothing() {
-                        return Err(error);
-                    }
                     break;
                 }
                 Err(_) if Instant::now() < wait && news.is_nothing() => return self.silent(client),
@@ -315,6 +303,18 @@ impl Doorbell {
             }
         }
         self.judge(client, news)
+    }
+
+    /// A connection could not be opened, or brought an error.
+    fn failed(&mut self, client: &Client, error: Error) -> Result<Heard, Error> {
+        self.lines.clear();
+        match error.problem {
+            // The server does not say whose subscription it does not know.
+            Problem::CursorLost => self.subscriptions.clear(),
+            Problem::Refused | Problem::Unsupported => self.fall_back(client),
+            _ => return Err(error),
+        }
+        Ok(Heard::Again)
     }
 
     /// A connection brought nothing for too long.
@@ -399,7 +399,10 @@ impl Line {
     async fn next(&mut self, client: &Client) -> Result<News, Error> {
         let what = "listen for notifications";
         loop {
-            let piece = self.streaming.next().await.map_err(|error| error.during(client.name_act(what)))?;
+            // Whatever goes wrong between two pieces, the connection is gone and worth another.
+            let broken =
+                |error| Error::new(client.name_act(what), Problem::Unreachable { after: None }).caused_by(error);
+            let piece = self.streaming.next().await.map_err(broken)?;
             let Some(piece) = piece else { return Ok(News { closed: true, ..News::default() }) };
             self.heard = Some(Instant::now());
             let envelopes = self

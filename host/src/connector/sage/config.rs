@@ -4,12 +4,11 @@
 //! wrong one would move every appointment, so it must be named. Must not know: how requests look.
 
 use chrono_tz::Tz;
-use reqwest::Url;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::wall::DateFormat;
-use crate::connector::http::{HttpConfig, Secret};
+use crate::connector::http::{HttpConfig, Secret, Url};
 
 /// Fewer rows a page would make paging itself the work.
 const PAGE_SIZE_MIN: u32 = 10;

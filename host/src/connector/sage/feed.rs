@@ -29,7 +29,7 @@ const SEEN_MAX: usize = 2000;
 pub struct Pages {
     /// Number of the next record to ask for, from 1.
     pub index: u64,
-    /// Ids of the last page.
+    /// Marks of the last page.
     tail: Vec<String>,
     restarts: u32,
 }
@@ -41,24 +41,24 @@ impl Default for Pages {
 }
 
 impl Pages {
-    /// Takes note of a page that was asked for at `index`; true if it was the last.
-    pub fn take(&mut self, ids: &[String], total: Option<u64>, asked: u32) -> bool {
-        let moved = !self.tail.is_empty() && ids.first().is_some_and(|first| !self.tail.contains(first));
+    /// Takes note of a page that was asked for at `index`; true if it was the last. `marks` name the rows at their places:
+    /// ids, and with their stamps where the list is in the order of those.
+    pub fn take(&mut self, marks: &[String], total: Option<u64>, asked: u32) -> bool {
+        let moved = !self.tail.is_empty() && marks.first().is_none_or(|first| !self.tail.contains(first));
         if moved && self.restarts < RESTARTS_MAX {
             *self = Self { restarts: self.restarts + 1, ..Self::default() };
             return false;
         }
-        let length = ids.len() as u64;
-        let end = self.index + length;
+        let end = self.index + marks.len() as u64;
         let last = match total {
-            _ if ids.is_empty() => true,
+            _ if marks.is_empty() => true,
             Some(total) => end > total,
-            None => ids.len() < PAGE_CUT.min(asked as usize) || ids.iter().all(|id| self.tail.contains(id)),
+            None => marks.len() < PAGE_CUT.min(asked as usize) || marks.iter().all(|mark| self.tail.contains(mark)),
         };
         if !last {
-            let back = STEP_BACK.min(ids.len() / 2) as u64;
+            let back = STEP_BACK.min(marks.len() / 2) as u64;
             self.index = end - back;
-            self.tail = ids.to_vec();
+            self.tail = marks.to_vec();
         }
         last
     }
@@ -121,8 +121,10 @@ impl Place {
             }
             self.newest = self.newest.max(Some(stamp));
         }
-        let ids: Vec<String> = page.iter().map(|row| row.id.clone()).collect();
-        let drained = self.pages.take(&ids, total, asked);
+        // With its stamp, because a row that changed has moved to the end of the list and marks no place any more.
+        let mark = |row: &Met| format!("{} {}", row.id, row.stamp.map(wall::literal).unwrap_or_default());
+        let marks: Vec<String> = page.iter().map(mark).collect();
+        let drained = self.pages.take(&marks, total, asked);
         let start = self.newest.map(|newest| wall::window_start(zone, newest, overlap));
         let start = self.forget(start);
         if drained {

@@ -172,8 +172,12 @@ impl Mapping {
         let mut appointment = Appointment::new(row.text("Comm_Subject"), time);
         appointment.body = Body::plain(row.text("Comm_Note").replace("\r\n", "\n"));
         appointment.location = row.text("Comm_Location");
+        let (uid, stamp) = self.keys(row);
         appointment.attendees = attendees(&live, organizer.as_ref(), people);
-        appointment.organizer = organizer.map(|organizer| organizer.person);
+        // A row of ours whose user has no link row is in nobody's calendar: its creation was cut off. Without an organizer it
+        // shows that something is missing, and an update that sets one adds the row.
+        let cut_off = stamp.is_some() && !live.iter().any(|link| participant(link, people).is_some());
+        appointment.organizer = organizer.filter(|found| !cut_off || found.user.is_none()).map(|found| found.person);
         appointment.reminder_minutes = self.reminder(row);
         appointment.sensitivity = if row.flag("Comm_Private") { Sensitivity::Private } else { Sensitivity::Normal };
         appointment.importance = match row.text("Comm_Priority").to_lowercase().as_str() {
@@ -196,7 +200,6 @@ impl Mapping {
         }
         appointment.custom =
             self.custom.iter().filter_map(|name| Some((name.clone(), scalar(row.get(name)?)?))).collect();
-        let (uid, stamp) = self.keys(row);
         let version = self.version(row, links);
         Ok(Item { at: ItemRef::crm(id), version, uid, stamp, role: Role::Organizer, appointment })
     }

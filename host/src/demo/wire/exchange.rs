@@ -180,7 +180,11 @@ fn meeting(item: Node<'_, '_>) -> Meeting {
     let instant = |name: &str| DateTime::parse_from_rfc3339(&text(name)).ok().map(|at| at.to_utc());
     let texts = |parent: &str, name: &str| -> Vec<String> {
         let inside = child(parent).into_iter().flat_map(|node| node.descendants());
-        inside.filter(|node| node.has_tag_name((TYPES, name))).filter_map(|node| node.text()).map(str::to_owned).collect()
+        inside
+            .filter(|node| node.has_tag_name((TYPES, name)))
+            .filter_map(|node| node.text())
+            .map(str::to_owned)
+            .collect()
     };
     let attendees = ["RequiredAttendees", "OptionalAttendees", "Resources"];
     Meeting {

@@ -62,7 +62,9 @@ impl Simulator {
         let answer = self.call(Method::GET, "mails", None).await?;
         let list = answer.as_array().or_else(|| answer.get("mails").and_then(Value::as_array));
         let list = list.ok_or_else(|| DemoError::new("the simulator lists no mails"))?;
-        let count = |kind: &str| list.iter().filter(|mail| mail.get("kind").and_then(Value::as_str) == Some(kind)).count() as u64;
+        let count = |kind: &str| {
+            list.iter().filter(|mail| mail.get("kind").and_then(Value::as_str) == Some(kind)).count() as u64
+        };
         Ok(Mails { invitations: count("request"), updates: count("update"), cancellations: count("cancellation") })
     }
 
