@@ -8,13 +8,10 @@ use crate::{API, Direction, Hook, Rule, fields};
 /// The contract's version, for the custom section the host reads before it compiles a rule.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses what is out of range")]
 pub const fn stamp() -> [u8; API.len()] {
-    let (mut to, from) = ([0; API.len()], API.as_bytes());
-    let mut at = 0;
-    while at < to.len() {
-        to[at] = from[at];
-        at += 1;
+    match API.as_bytes().first_chunk() {
+        Some(version) => *version,
+        None => [0; API.len()],
     }
-    to
 }
 
 pub fn describe<R: Rule>(name: &str, version: &str) -> wit::Description {

@@ -89,9 +89,10 @@ pub const API: &str = "0.1.0";
 #[macro_export]
 macro_rules! export {
     ($rule:ident) => {
-        // Natively the rule is only tested; it is in use all the same.
+        // Natively nothing is exported, but the rule is still in use.
         #[cfg(not(target_arch = "wasm32"))]
-        const _: fn() -> usize = ::core::mem::size_of::<$rule>;
+        const _: fn() -> $crate::Description = <$rule as $crate::Rule>::describe;
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Exported;

@@ -245,13 +245,14 @@ impl Rules for Chain {
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
         let (source, conflicts) = (call.source.clone(), conflicts.to_vec());
         let run = self.engine.run(move || resolve(&steps, &id, direction, &source, conflicts)).await;
-        run.unwrap_or_else(|busy| Err(self.not_run("resolve", call.id, &busy)))
+        run.unwrap_or_else(|busy| Err(Box::new(self.not_run("resolve", call.id, &busy)))).map_err(|fault| *fault)
     }
 
     async fn explain(&self, failure: &Failure) -> Result<Option<Explanation>, Fault> {
         let (steps, asked) = (Arc::clone(&self.steps), failure.clone());
         let run = self.engine.run(move || explain(&steps, &asked)).await;
-        run.unwrap_or_else(|busy| Err(self.not_run("explain", &failure.appointment, &busy)))
+        run.unwrap_or_else(|busy| Err(Box::new(self.not_run("explain", &failure.appointment, &busy))))
+            .map_err(|fault| *fault)
     }
 
     async fn match_user(&self, person: &Person, candidates: &[User]) -> Result<Option<UserId>, Fault> {
@@ -260,7 +261,7 @@ impl Rules for Chain {
         }
         let (steps, person, candidates) = (Arc::clone(&self.steps), person.clone(), candidates.to_vec());
         let run = self.engine.run(move || match_user(&steps, person, &candidates)).await;
-        run.unwrap_or_else(|busy| Err(self.not_run("match-user", "", &busy)))
+        run.unwrap_or_else(|busy| Err(Box::new(self.not_run("match-user", "", &busy)))).map_err(|fault| *fault)
     }
 }
 
@@ -270,10 +271,10 @@ impl Step {
     }
 
     /// What a fault of this rule means for the chain: nothing, if the operator said so.
-    fn tolerate<T: Default>(&self, result: Result<T, Box<Fault>>) -> Result<T, Fault> {
+    fn tolerate<T: Default>(&self, result: Result<T, Box<Fault>>) -> Result<T, Box<Fault>> {
         match (result, self.on_error) {
             (Ok(value), _) => Ok(value),
-            (Err(fault), OnError::Park) => Err(*fault),
+            (Err(fault), OnError::Park) => Err(fault),
             (Err(fault), OnError::Skip) => {
                 tracing::warn!(rule = %fault.rule, appointment = %fault.appointment, error = %fault, "The chain goes on without a rule that failed");
                 Ok(T::default())
@@ -417,7 +418,7 @@ fn judge(steps: &[Step], id: &str, direction: Direction, source: Appointment) ->
         let fault = answer.as_ref().err().map(|fault| (**fault).clone());
         let mut trace = StepTrace::new(step, record, fault);
         let stopped = match step.tolerate(answer.map(Some)) {
-            Err(fault) => Some(Err(fault)),
+            Err(fault) => Some(Err(*fault)),
             Ok(None) => None,
             Ok(Some(Outcome::Pass { draft: next, edited })) => {
                 draft = *next;
@@ -474,7 +475,7 @@ fn resolve(
     direction: Direction,
     source: &Appointment,
     mut open: Vec<Conflict>,
-) -> Result<BTreeMap<Field, Resolution>, Fault> {
+) -> Result<BTreeMap<Field, Resolution>, Box<Fault>> {
     let call = convert::call(direction, id);
     let source = convert::fields(source);
     let mut decided = BTreeMap::new();
@@ -497,7 +498,7 @@ fn resolve(
     Ok(decided)
 }
 
-fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explanation>, Fault> {
+fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explanation>, Box<Fault>> {
     let asked = convert::failure(failure);
     for step in steps.iter().filter(|step| step.answers(Hook::Explain, None)) {
         let (answer, record) = step.callable.call(
@@ -514,7 +515,7 @@ fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explanation>, Fau
     Ok(None)
 }
 
-fn match_user(steps: &[Step], person: Person, candidates: &[User]) -> Result<Option<UserId>, Fault> {
+fn match_user(steps: &[Step], person: Person, candidates: &[User]) -> Result<Option<UserId>, Box<Fault>> {
     let person = convert::person(person);
     let users: Vec<wit::User> = candidates.iter().map(convert::user).collect();
     for step in steps.iter().filter(|step| step.answers(Hook::MatchUser, None)) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::load;
@@ -196,7 +197,7 @@ pub const MANIFEST: &str = "manifest.json";
 /// # Errors
 /// [`PackageError::File`] if it cannot be written.
 pub fn write_manifest(dist: &Path, built: &[Built]) -> Result<(), PackageError> {
-    let files: BTreeMap<String, serde_json::Value> = built
+    let files: BTreeMap<String, Json> = built
         .iter()
         .filter_map(|built| {
             let name = built.file.file_name()?.to_string_lossy().into_owned();
@@ -215,13 +216,13 @@ pub fn check_dist(plugins: &Path) -> Result<Vec<String>, PackageError> {
     let dist = plugins.join("dist");
     let path = dist.join(MANIFEST);
     let text = std::fs::read(&path).map_err(|cause| PackageError::File { act: "read", path: path.clone(), cause })?;
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|cause| PackageError::Manifest { path, cause })?;
+    let manifest: Json = serde_json::from_slice(&text).map_err(|cause| PackageError::Manifest { path, cause })?;
     let mut wrong = Vec::new();
     for (name, folder) in rule_crates(plugins)? {
         let file = format!("{name}.wasm");
-        let entry = manifest.get("files").and_then(|files| files.get(&file)).cloned().unwrap_or_default();
-        let said = |key: &str| entry.get(key).and_then(|text| text.as_str()).unwrap_or_default().to_owned();
+        let said = |key: &str| {
+            manifest.pointer(&format!("/files/{file}/{key}")).and_then(Json::as_str).unwrap_or_default().to_owned()
+        };
         let Ok(component) = std::fs::read(dist.join(&file)) else {
             wrong.push(format!("{file} is missing"));
             continue;
@@ -263,9 +264,9 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
         return Err(PackageError::Build { folder: crate_dir.to_owned(), output: words, hint });
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let artifacts = stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let modules = artifacts
-        .flat_map(|message| message.get("filenames").and_then(|files| files.as_array()).cloned().unwrap_or_default());
+    let artifacts = stdout.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+    let modules =
+        artifacts.flat_map(|message| message.get("filenames").and_then(Json::as_array).cloned().unwrap_or_default());
     let module = modules
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .rfind(|file| file.extension().is_some_and(|end| end == "wasm"));

@@ -72,7 +72,10 @@ impl Rule for Misbehaves {
 #[inline(never)]
 #[expect(unconditional_recursion, reason = "this is what it does wrong")]
 fn recurse(depth: i64) -> i64 {
-    std::hint::black_box(depth) + recurse(std::hint::black_box(depth + 1)) % 7
+    if std::hint::black_box(depth) < 0 {
+        return depth;
+    }
+    depth + recurse(std::hint::black_box(depth + 1)) % 7
 }
 
 /// As above, with so much on the stack in memory that this one is used up first.
@@ -80,7 +83,7 @@ fn recurse(depth: i64) -> i64 {
 #[expect(unconditional_recursion, reason = "this is what it does wrong")]
 fn recurse_wide(mut values: [i64; 512]) -> i64 {
     std::hint::black_box(&mut values)[0] += 1;
-    let below = recurse_wide(values);
+    let below = if std::hint::black_box(values[0]) < 0 { 0 } else { recurse_wide(values) };
     std::hint::black_box(&values)[1] + below % 7
 }
 
