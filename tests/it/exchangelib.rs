@@ -1,5 +1,7 @@
 //! The Exchange simulator against exchangelib, a client that others wrote: unmodified, from PyPI, without hints.
 
+mod bridge;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! in the common oracle.
 
 mod conflict;
+mod content;
 mod crossing;
 mod deletes;
 mod identity;

@@ -159,6 +159,15 @@ impl Outlook {
         self.done(&body).await;
     }
 
+    /// Moves an item to another folder and answers its id there.
+    pub async fn relocate(&self, id: &str, folder: &str) -> String {
+        let body = format!(
+            "<m:MoveItem><m:ToFolderId><t:DistinguishedFolderId Id=\"{folder}\"/></m:ToFolderId><m:ItemIds>\
+             <t:ItemId Id=\"{id}\"/></m:ItemIds></m:MoveItem>"
+        );
+        item_id(&self.done(&body).await).0
+    }
+
     /// Answers a meeting from the owner's own copy: `Accept`, `TentativelyAccept` or `Decline`.
     pub async fn respond(&self, id: &str, answer: &str) {
         let key = self.meeting(id).await.expect("the copy is there").change_key;

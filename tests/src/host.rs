@@ -30,15 +30,23 @@ pub struct Servers {
 
 impl Servers {
     pub async fn start() -> Self {
-        Self::with(sim::crm::Options::default(), sim::exchange::Options::default()).await
+        Self::on(Arc::new(SystemClock)).await
     }
 
-    pub async fn with(crm: sim::crm::Options, exchange: sim::exchange::Options) -> Self {
+    /// The CRM's clock is wrong by so much.
+    pub async fn with_crm_clock(ahead: TimeDelta) -> Self {
+        let clock = AheadClock::default();
+        clock.advance(ahead);
+        Self::on(Arc::new(clock)).await
+    }
+
+    async fn on(crm_clock: Arc<dyn Clock>) -> Self {
         let tasks = Tasks::new();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listen = ([127, 0, 0, 1], 0).into();
-        let crm = sim::crm::serve(listen, crm, clock.clone(), &tasks).await.expect("a free port");
-        let exchange = sim::exchange::serve(listen, exchange, clock, &tasks).await.expect("a free port");
+        let crm = sim::crm::serve(listen, sim::crm::Options::default(), crm_clock, &tasks).await.expect("a free port");
+        let clock = Arc::new(SystemClock);
+        let exchange =
+            sim::exchange::serve(listen, sim::exchange::Options::default(), clock, &tasks).await.expect("a free port");
         Self { crm, exchange, tasks }
     }
 

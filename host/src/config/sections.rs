@@ -76,7 +76,7 @@ impl Default for Sync {
             exchange_to_crm: true,
             poll_interval_s: 60,
             sweep_interval_s: 24 * 60 * 60,
-            settle_ms: 0,
+            settle_ms: 250,
             past_days: 14,
             conflict: ConflictPolicy::Latest,
             workers: 4,

@@ -1,8 +1,9 @@
 //! Both sides changed.
 
+use chrono::TimeDelta;
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::{Outlook, TO_NONE};
-use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::host::{Mails, Servers, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::SUSAN;
 use serde_json::json;
@@ -111,4 +112,24 @@ async fn s22_change_key_that_went_stale_is_read_again_and_no_edit_is_lost() {
     host.settle().await;
     assert_eq!(outlook.meeting(&item).await.expect("there").subject, "Patient");
     host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s20_clock_of_the_crm_ten_minutes_ahead_changes_no_outcome() {
+    for ahead in [0, 10, -10] {
+        let servers = Servers::with_crm_clock(TimeDelta::minutes(ahead)).await;
+        let mut host = TestHost::on(servers, "[sync]\nconflict = \"exchange\"\n").await;
+        host.settle().await;
+        let (id, outlook, item) = pair(&mut host).await;
+        host.crm().patch("Communication", &id, &json!({"Comm_Subject": "By CRM", "Comm_Note": "Kept"})).await;
+        outlook.set_subject(&item, "By Outlook").await;
+        host.settle().await;
+        let row = host.crm().get("Communication", &id).await.expect("there");
+        assert_eq!(
+            (row.text("Comm_Subject").as_str(), row.text("Comm_Note").as_str()),
+            ("By Outlook", "Kept"),
+            "{ahead}"
+        );
+        host.oracle(1, Mails::NONE).await;
+    }
 }

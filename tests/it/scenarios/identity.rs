@@ -184,3 +184,23 @@ async fn s14_subject_longer_than_the_column_does_not_ping_pong() {
     assert_eq!(host.crm().appointments().await[0].text("Comm_Location"), "Hall");
     host.oracle(1, Mails::NONE).await;
 }
+
+#[tokio::test]
+async fn s10_item_moved_out_of_the_calendar_and_back_is_not_doubled() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Wanderer", &day(40), 9, SUSAN)).await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.by_subject("Wanderer").await.expect("in Outlook").id;
+    let moved = outlook.relocate(&item, "deleteditems").await;
+    // Back before the host looked: the item may carry a new id, its stamp leads to the pair.
+    outlook.relocate(&moved, "calendar").await;
+    host.settle().await;
+    assert_eq!(outlook.calendar().await.len(), 1);
+    let row = host.crm().get("Communication", &id).await.expect("kept");
+    assert_eq!(row.text("Comm_Status"), "Pending");
+    host.crm().patch("Communication", &id, &json!({"Comm_Location": "Found"})).await;
+    host.settle().await;
+    assert_eq!(outlook.by_subject("Wanderer").await.expect("in Outlook").location, "Found");
+    host.oracle(1, Mails::NONE).await;
+}

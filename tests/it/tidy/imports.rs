@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "lifecycle",
             "model",
+            "notify",
             "people",
             "queue",
             "servers",

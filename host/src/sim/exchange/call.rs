@@ -34,6 +34,8 @@ pub struct Call<'w> {
     pub world: &'w mut World,
     /// Whose mailbox is acted on; none for a service account that does not impersonate.
     pub mailbox: Option<usize>,
+    /// Signed in as a service account, which reaches every mailbox.
+    pub by_service: bool,
     /// The request's TimeZoneContext.
     pub zone: Option<Zone>,
 }
@@ -69,7 +71,7 @@ impl<'w> Call<'w> {
         let impersonated = block("ExchangeImpersonation").map(|node| impersonated(world, account, node)).transpose()?;
         let role = world.accounts.get(account).map(|account| account.role);
         let mailbox = impersonated.or_else(|| (role == Some(Role::User)).then_some(account));
-        Ok(Self { world, mailbox, zone })
+        Ok(Self { world, mailbox, by_service: role == Some(Role::Service), zone })
     }
 
     /// Name of the mailbox's owner, for LastModifiedName.

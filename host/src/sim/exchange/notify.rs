@@ -150,8 +150,11 @@ pub fn stream_request(call: &Call<'_>, request: Element<'_>) -> Result<(Vec<Stri
         return Err(schema_violation(format!("a stream takes 1 to {STREAM_SUBSCRIPTIONS_MAX} subscriptions")));
     }
     // One stream carries the subscriptions of a whole group of mailboxes [how-to-maintain-affinity].
-    let is_streaming =
-        |id: &String| call.world.subscriptions.get(id).is_some_and(|found| found.mode == Mode::Streaming);
+    let may_listen = |found: &Subscription| call.by_service || Some(found.mailbox) == call.mailbox;
+    let is_streaming = |id: &String| {
+        let found = call.world.subscriptions.get(id);
+        found.is_some_and(|found| found.mode == Mode::Streaming && may_listen(found))
+    };
     if !ids.iter().all(is_streaming) {
         let bad: Vec<&str> = ids.iter().filter(|id| !is_streaming(id)).map(String::as_str).collect();
         return Err(EwsError::new("ErrorInvalidSubscription", bad.join(" ")));
