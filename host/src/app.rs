@@ -131,7 +131,9 @@ impl App {
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
         let servers = Arc::new(servers(&config, &clock)?);
         let rules = live(&config, engine, &servers)?;
-        let notifier = Arc::new(Notifier::default());
+        let notifier = Arc::new(Notifier::new(
+            TimeDelta::from_std(Duration::from_secs(config.notify.digest_s)).unwrap_or(TimeDelta::MAX),
+        ));
         let worker = Arc::new(Worker::new(Parts {
             queue: queue.clone(),
             ledger: ledger.clone(),
@@ -238,7 +240,7 @@ fn settings(config: &Config) -> Settings {
             fraction: sync.delete_fraction,
             ..BrakeLimits::default()
         },
-        mail_cap: Some(u32::try_from(sync.mail_cap).unwrap_or(u32::MAX)),
+        mail_cap: u32::try_from(sync.mail_cap).unwrap_or(u32::MAX),
         circuit: CircuitTimes {
             first: sync.retry_first().min(CircuitTimes::default().first),
             longest: sync.retry_max().min(CircuitTimes::default().longest),

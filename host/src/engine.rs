@@ -11,6 +11,6 @@ mod merge;
 mod planner;
 
 pub use brake::{Brake, BrakeLimits};
-pub use mail::{MailPlan, mail_for_create, mail_for_delete, mail_for_update};
+pub use mail::{MailMeter, MailPlan, mail_for_create, mail_for_delete, mail_for_update};
 pub use merge::{Loser, MergeInput, Merged, disturbed, merge, mergeable, moved, same_people, same_value};
 pub use planner::{DeleteAgainstEdit, GONE_UNKNOWN, NEVER_THERE, Op, PlanInput, Policy, Stance, Winner, plan};

@@ -104,14 +104,16 @@ impl Feeds {
         let (feeds, own) = (self.clone(), tasks.clone());
         tasks.spawn("users", async move {
             loop {
-                match feeds.refresh_people().await {
-                    Ok(()) => feeds.watch_all(&own),
-                    Err(trouble) => tracing::warn!(error = %trouble, "The CRM's users could not be read; tried again"),
-                }
-                let wait = if feeds.servers.people().mailboxes().next().is_none() {
-                    feeds.settings.poll
-                } else {
-                    feeds.settings.users
+                let wait = match feeds.refresh_people().await {
+                    Ok(()) => {
+                        feeds.watch_all(&own);
+                        feeds.settings.users
+                    }
+                    // While the server is waited for, a try costs no request.
+                    Err(trouble) => {
+                        tracing::debug!(error = %trouble, "The CRM's users could not be read; tried again");
+                        feeds.worker.settings.circuit.first
+                    }
                 };
                 tokio::select! { () = own.stopping().cancelled_owned() => return, () = tokio::time::sleep(wait) => {} }
             }
@@ -256,7 +258,7 @@ impl Feeds {
         let cursor = place.as_ref().map(|place| &place.cursor);
         let batch = match self.ask(container, cursor).await {
             Err(Trouble::Server { error, .. }) if error.problem == Problem::CursorLost && cursor.is_some() => {
-                tracing::warn!(container = %container.side(), "The feed starts over: the server no longer knows the place");
+                tracing::warn!(container.side = %container.side(), "The feed starts over: the server no longer knows the place");
                 self.ask(container, None).await?
             }
             other => other?,

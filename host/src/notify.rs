@@ -1,4 +1,5 @@
-//! Messages to people: what failed, why, what to do. One notice for each cause and quarter of an hour, never a storm.
+//! Messages to people: what failed, why, what to do. One notice for each cause and period (a quarter of an hour
+//! unless set otherwise), never a storm.
 //!
 //! Notices go to the log at level ERROR ("a person must act") and are kept for the control API.
 //! Promises: bounded memory; no address, subject or body in a notice. Must not know: how a failure came about.
@@ -8,8 +9,6 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How long a cause stays quiet after it was told.
-const QUIET: TimeDelta = TimeDelta::minutes(15);
 /// Notices kept for people who ask: a screen or two.
 const KEPT_MAX: usize = 200;
 /// Causes remembered for the quiet time; beyond it the oldest is told again, which is better than growing.
@@ -37,8 +36,10 @@ pub struct Told {
 }
 
 /// Where notices go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Notifier {
+    /// How long a cause stays quiet after it was told.
+    quiet: TimeDelta,
     state: Mutex<State>,
 }
 
@@ -49,11 +50,15 @@ struct State {
 }
 
 impl Notifier {
-    /// Tells people, unless the same cause was told within the quarter of an hour. Returns whether it was told.
+    pub fn new(quiet: TimeDelta) -> Self {
+        Self { quiet, state: Mutex::default() }
+    }
+
+    /// Tells people, unless the same cause was told within the period. Returns whether it was told.
     pub fn tell(&self, notice: Notice, now: DateTime<Utc>) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let cause = (notice.code.clone(), notice.about.clone());
-        if state.last.get(&cause).is_some_and(|last| now - *last < QUIET) {
+        if state.last.get(&cause).is_some_and(|last| now - *last < self.quiet) {
             let same = |told: &&mut Told| told.notice.code == notice.code && told.notice.about == notice.about;
             if let Some(told) = state.kept.iter_mut().rev().find(same) {
                 told.more += 1;
@@ -61,7 +66,7 @@ impl Notifier {
             return false;
         }
         if state.last.len() >= CAUSES_MAX {
-            state.last.retain(|_, last| now - *last < QUIET);
+            state.last.retain(|_, last| now - *last < self.quiet);
             if state.last.len() >= CAUSES_MAX {
                 state.last.clear();
             }

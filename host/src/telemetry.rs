@@ -11,7 +11,7 @@
 //! | `user.id` | id of a CRM user |
 //! | `writes.crm`, `writes.exchange`, `mails` | what a run wrote, and how many mails it declared |
 //! | `rule.name` | a rule in the chain |
-//! | `rules.generation` | number of the chain in force |
+//! | `rules.generation`, `rules.digest` | number and short digest of the chain in force |
 //! | `error` | the chain of causes, in one line |
 //! | `notice.code`, `notice.about` | a message to people: its stable code, and what it concerns |
 //! | `http.method`, `http.place`, `http.status`, `elapsed_ms` | one exchange with a server |

@@ -27,7 +27,7 @@ pub use trouble::Trouble;
 
 use crate::clock::Clock;
 use crate::connector::Problem;
-use crate::engine::{Brake, BrakeLimits, Op, Policy};
+use crate::engine::{Brake, BrakeLimits, MailMeter, Op, Policy};
 use crate::error::{Chain, Class};
 use crate::ledger::Ledger;
 use crate::lifecycle::Tasks;
@@ -75,8 +75,8 @@ pub struct Settings {
     /// Unpaired appointments that ended longer ago are not taken up.
     pub past_window: TimeDelta,
     pub brake: BrakeLimits,
-    /// A write that would cause more mails than this is parked.
-    pub mail_cap: Option<u32>,
+    /// Mails that may be caused within an hour; a write that would cause more is parked.
+    pub mail_cap: u32,
     pub circuit: CircuitTimes,
     pub workers: usize,
 }
@@ -92,6 +92,7 @@ pub struct Worker {
     pub(crate) settings: Settings,
     circuits: Circuits,
     brake: Mutex<Brake>,
+    mail_meter: Mutex<MailMeter>,
     counts: Counts,
     outcomes: broadcast::Sender<Summary>,
 }
@@ -147,6 +148,7 @@ impl Worker {
             settings,
             circuits: Circuits::default(),
             brake: Mutex::default(),
+            mail_meter: Mutex::default(),
             counts: Counts::default(),
             outcomes: broadcast::Sender::new(OUTCOMES_MAX),
         }

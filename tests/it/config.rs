@@ -297,7 +297,7 @@ hint: use 1 to 64
         ("poll_interval_s = 30", "delete_fraction = 30.0"),
         "
 error: /etc/daybridge/daybridge.toml, line 17: sync.delete_fraction is 30
-hint: use 0 to 1: 0.3 stops a pass that would delete more than 30 in 100 appointments
+hint: use 0 to 1: 0.3 holds deletions of more than 30 in 100 appointments of a calendar within an hour
 ",
     );
 }

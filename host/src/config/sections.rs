@@ -58,10 +58,10 @@ pub struct Sync {
     pub conflict: ConflictPolicy,
     /// Appointments worked on at one time.
     pub workers: usize,
-    /// Mails that one pass may make Exchange send; beyond it, writes that cause mail wait for a person.
+    /// Mails that Exchange may be made to send within an hour; a write that would cause more waits for a person.
     pub mail_cap: u64,
-    /// The brake: a pass that would delete more than `delete_count` appointments of a side, and more than this part (0 to 1)
-    /// of them, waits for a person.
+    /// The brake: within an hour, deletions in one calendar beyond `delete_count` that are also more than this part (0 to 1)
+    /// of its pairs wait for a person.
     pub delete_fraction: f64,
     pub delete_count: u64,
     /// Delay after the first failure; doubles with each further one up to `retry_max_s`.
@@ -470,7 +470,7 @@ fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Re
         return Err(document.wrong(
             &section.place("delete_fraction"),
             format!("sync.delete_fraction is {}", sync.delete_fraction),
-            "use 0 to 1: 0.3 stops a pass that would delete more than 30 in 100 appointments",
+            "use 0 to 1: 0.3 holds deletions of more than 30 in 100 appointments of a calendar within an hour",
         ));
     }
     if !sync.crm_to_exchange && !sync.exchange_to_crm {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::model::{Address, Appointment, Attendee, Field, Mail, MailBudget, Patch, Value};
 
 /// Whom to mail, and how many mails that is.
@@ -17,6 +19,28 @@ pub struct MailPlan {
 impl MailPlan {
     pub const SILENT: MailPlan = MailPlan { mail: Mail::Silent, budget: MailBudget::NONE };
 }
+
+/// Mails of the recent past, so that many small writes are no storm either.
+#[derive(Clone, Debug, Default)]
+pub struct MailMeter {
+    recent: Vec<(DateTime<Utc>, u32)>,
+}
+
+impl MailMeter {
+    /// Asks for the mails of one write. Granted, and counted, unless more than `cap` would be sent within an hour.
+    pub fn ask(&mut self, wanted: u32, cap: u32, now: DateTime<Utc>) -> bool {
+        self.recent.retain(|(at, _)| now - *at < PERIOD);
+        let sent = self.recent.iter().fold(0u32, |sum, (_, count)| sum.saturating_add(*count));
+        let granted = sent.saturating_add(wanted) <= cap;
+        if granted && wanted > 0 {
+            self.recent.push((now, wanted));
+        }
+        granted
+    }
+}
+
+/// The period in which mails are counted against the cap.
+const PERIOD: TimeDelta = TimeDelta::hours(1);
 
 /// Fields people meet by: a change of these is told to attendees (guide, chapter 8: time, people, text).
 const MEETING_FIELDS: [Field; 4] = [Field::Time, Field::Location, Field::Subject, Field::Body];

@@ -276,7 +276,7 @@ impl Step {
             (Ok(value), _) => Ok(value),
             (Err(fault), OnError::Park) => Err(fault),
             (Err(fault), OnError::Skip) => {
-                tracing::warn!(rule = %fault.rule, appointment = %fault.appointment, error = %fault, "The chain goes on without a rule that failed");
+                tracing::warn!(rule.name = %fault.rule, appointment.key = %fault.appointment, error = %fault, "The chain goes on without a rule that failed");
                 Ok(T::default())
             }
         }
@@ -286,7 +286,7 @@ impl Step {
         let rule = &self.callable.rule;
         for Line { level, text } in &record.lines {
             // A rule's words may hold anything, names and subjects included, so they never rise above debug.
-            tracing::debug!(rule, appointment = id, level, "{text}");
+            tracing::debug!(rule.name = rule, appointment.key = id, level, "{text}");
         }
     }
 }

@@ -75,7 +75,7 @@ impl Live {
         if let Some(new) = new {
             *config = new;
         }
-        tracing::info!(generation = generation.number, digest = %generation.digest, "Rules in force: generation {}", generation.number);
+        tracing::info!(rules.generation = generation.number, rules.digest = %generation.digest, "Rules in force: generation {}", generation.number);
         Ok(generation)
     }
 

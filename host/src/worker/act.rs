@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use std::sync::PoisonError;
+
 use super::consider::Decision;
 use super::{Trouble, Worker};
 use crate::connector::{self, Problem};
@@ -32,7 +34,9 @@ impl Done {
 impl Worker {
     /// Does what was decided.
     pub(super) async fn act(&self, decision: &Decision) -> Result<Done, Trouble> {
-        self.check_mail_cap(decision.mail.budget)?;
+        if !decision.by_person {
+            self.check_mail_cap(decision.mail.budget)?;
+        }
         match &decision.op {
             Op::Nothing => Ok(Done { entry: self.refreshed(decision), ..Done::NOTHING }),
             Op::Skip(_) => Ok(Done::NOTHING),
@@ -45,9 +49,12 @@ impl Worker {
     }
 
     fn check_mail_cap(&self, budget: MailBudget) -> Result<(), Trouble> {
-        match self.settings.mail_cap {
-            Some(cap) if budget.total() > cap => Err(Trouble::MailCap { wanted: budget.total(), cap }),
-            Some(_) | None => Ok(()),
+        let (wanted, cap) = (budget.total(), self.settings.mail_cap);
+        let mut meter = self.mail_meter.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted == 0 || meter.ask(wanted, cap, self.clock.now()) {
+            Ok(())
+        } else {
+            Err(Trouble::MailCap { wanted, cap })
         }
     }
 

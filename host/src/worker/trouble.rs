@@ -37,7 +37,7 @@ pub enum Trouble {
     /// More would be deleted in one container than usual.
     #[error("the deletion is held: more than usual would be deleted in that calendar")]
     Braked { side: Side },
-    #[error("the write would make Exchange send {wanted} mails; the limit is {cap}")]
+    #[error("the write would make Exchange send {wanted} mails, and with them more than {cap} within an hour")]
     MailCap { wanted: u32, cap: u32 },
     #[error("the mailbox takes no part in the sync (any more)")]
     NotSynchronized,
@@ -100,7 +100,7 @@ impl Trouble {
             Trouble::Refused(_) => "correct the appointment as the message says; it is tried again when it changes, or with: daybridge queue retry".into(),
             Trouble::WrongType(_) => "mend the rule and put the new file in its place, then: daybridge queue retry".into(),
             Trouble::Braked { .. } => "look at what would be deleted (daybridge trace KEY); to let it go: daybridge queue retry KEY, to keep the copies: daybridge queue discard KEY".into(),
-            Trouble::MailCap { .. } => "if these mails are wanted, raise sync.mail_cap, then: daybridge queue retry".into(),
+            Trouble::MailCap { .. } => "if these mails are wanted: daybridge queue retry KEY; to allow more of them, raise sync.mail_cap".into(),
             Trouble::Queue(error) => error.hint(),
             Trouble::Ledger(error) => error.hint(),
             Trouble::NotSynchronized => "if the mailbox should take part: check the CRM user (active, with this e-mail address) and the configuration's mailboxes".into(),

@@ -105,3 +105,40 @@ async fn s36_edit_by_the_crm_of_somebody_elses_meeting_stays_in_the_crm() {
     assert_eq!(row.text("Comm_DateTime"), format!("{day}T13:00:00"));
     host.oracle(1, Mails::new(1, 1, 0)).await;
 }
+
+#[tokio::test]
+async fn idle_pairs_cost_no_request() {
+    let mut host = TestHost::settled().await;
+    let mut costs = Vec::new();
+    for number in 0..2 {
+        let before = host.servers.requests().await;
+        host.pass(false).await;
+        let after = host.servers.requests().await;
+        costs.push((after.0 - before.0, after.1 - before.1));
+        if number == 0 {
+            for pair in 0..15 {
+                host.crm().book(&Booking::at(&format!("Pair {pair}"), &day(30 + pair), 9, SUSAN)).await;
+            }
+            host.settle().await;
+        }
+    }
+    assert_eq!(costs[0], costs[1], "a pass with 15 idle pairs costs what one without pairs does");
+    host.oracle(15, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn more_mail_than_allowed_within_an_hour_waits_for_a_person() {
+    let mut host = TestHost::settled_with("[sync]\nmail_cap = 3\n").await;
+    for number in 0..3 {
+        let booking = Booking::at(&format!("Meeting {number}"), &day(40 + number), 9, SUSAN)
+            .with_user(TERRY)
+            .with_external("ann.lee@client.test");
+        host.crm().book(&booking).await;
+        host.settle().await;
+    }
+    assert_eq!(host.outlook("susan.maye").calendar().await.len(), 1, "two mails each, three allowed");
+    assert_eq!(host.parked().await.values().collect::<Vec<_>>(), ["mail-cap", "mail-cap"]);
+    host.retry_all().await;
+    host.settle().await;
+    host.oracle(3, Mails::new(6, 0, 0)).await;
+}

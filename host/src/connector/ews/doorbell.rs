@@ -164,7 +164,7 @@ impl Doorbell {
 
     /// Streaming does not work here: ask for a while.
     fn fall_back(&mut self, client: &Client) {
-        tracing::info!(exchange = %client.config().name, "{} does not stream notifications; it is asked instead", client.config().name);
+        tracing::info!(server.name = %client.config().name, "{} does not stream notifications; it is asked instead", client.config().name);
         self.pull_until = Some(Instant::now() + STREAMING_PAUSE);
         self.subscriptions.clear();
         self.not_before.clear();

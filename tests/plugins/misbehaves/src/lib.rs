@@ -70,7 +70,6 @@ impl Rule for Misbehaves {
 }
 
 #[inline(never)]
-#[expect(unconditional_recursion, reason = "this is what it does wrong")]
 fn recurse(depth: i64) -> i64 {
     if std::hint::black_box(depth) < 0 {
         return depth;
@@ -80,7 +79,6 @@ fn recurse(depth: i64) -> i64 {
 
 /// As above, with so much on the stack in memory that this one is used up first.
 #[inline(never)]
-#[expect(unconditional_recursion, reason = "this is what it does wrong")]
 fn recurse_wide(mut values: [i64; 512]) -> i64 {
     std::hint::black_box(&mut values)[0] += 1;
     let below = if std::hint::black_box(values[0]) < 0 { 0 } else { recurse_wide(values) };
