@@ -5,6 +5,7 @@ mod conflict;
 mod content;
 mod crossing;
 mod deletes;
+mod failure;
 mod identity;
 mod mail;
 mod people;

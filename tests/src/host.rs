@@ -75,9 +75,12 @@ impl Servers {
         let exchange =
             self.exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
         let sync = if more.contains("[sync]") { String::new() } else { format!("[sync]\n{SYNC}") };
-        let more = more.replace("[sync]", &format!("[sync]\n{SYNC}"));
+        // Keys of the top come before all sections.
+        let (top, more): (Vec<&str>, Vec<&str>) = more.lines().partition(|line| line.starts_with("rules_dir"));
+        let (top, more) = (top.join("\n"), more.join("\n").replace("[sync]", &format!("[sync]\n{SYNC}")));
         format!(
             r#"data = "{data}"
+{top}
 [crm]
 url = "{crm_url}"
 login = "{crm_login}"
