@@ -74,13 +74,13 @@ pub struct Feeds {
     settings: FeedSettings,
     watches: Mutex<BTreeMap<Container, Arc<Watch>>>,
     people_changed: Notify,
-    /// One pass or sweep of a container at a time would suffice; one lock for each keeps cursors in order.
     statuses: Mutex<BTreeMap<Container, FeedStatus>>,
 }
 
 #[derive(Debug, Default)]
 struct Watch {
     bell: Notify,
+    /// Held during a pass: two at a time could store their cursors out of order.
     pass: tokio::sync::Mutex<()>,
 }
 
