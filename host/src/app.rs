@@ -29,7 +29,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
 use crate::notify::Notifier;
 use crate::people::Assignment;
-use crate::plugin::{Engine, EngineError, Live, LoadError};
+use crate::plugin::{Engine, EngineError, Live, LoadError, Observers};
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
 use crate::servers::Servers;
@@ -193,7 +193,8 @@ impl App {
 
 /// The rules of a configuration, loaded through the gate.
 fn live(config: &Config, engine: Engine, servers: &Arc<Servers>) -> Result<Live, OpenError> {
-    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone()))).map_err(OpenError::Rules)
+    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone())), Observers::default())
+        .map_err(OpenError::Rules)
 }
 
 /// The connectors of a configuration.

@@ -5,25 +5,30 @@
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `chain`, `live`, `lookup`, `engine` (threads and clock), `package` (building rules).
+//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `engine` (threads and clock), `package` (building rules).
 
 mod bindings;
 mod call;
 mod chain;
 mod convert;
 mod engine;
+mod entry;
 mod limits;
 mod live;
 mod load;
 pub mod lookup;
+mod observe;
 pub mod package;
 mod schema;
 
-pub use chain::{Chain, ChainConfig, LoadError, OnError, RuleEntry, RuleInfo, StepTrace, Trace};
+pub use call::Record;
+pub use chain::{Chain, LoadError, RuleInfo, StepTrace, Trace};
 pub use engine::{Engine, EngineError};
+pub use entry::{ChainConfig, OnError, RuleEntry};
 pub use limits::{Limits, Line};
 pub use live::Live;
 pub use load::{API, About, Hook, Refused};
+pub use observe::{Called, Judged, Observer, Observers, RuleVersion};
 
 /// A built-in rule: its file name, and the component as it lies in `plugins/dist`.
 macro_rules! built_in {

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::all, reason = "generated code")]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../wit/v0.1",
     world: "rule",
     additional_derives: [PartialEq],
 });

@@ -17,6 +17,7 @@ use super::convert;
 use super::engine::STACK;
 use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
 use super::lookup::{Kind, LookupSource};
+use super::observe::{Called, Observer, Observers, RuleVersion};
 use crate::model::Address;
 use crate::rules::{Fault, FaultKind};
 
@@ -36,16 +37,16 @@ pub struct State {
 }
 
 /// A rule ready to be called: compiled, linked, with all it may use.
+#[derive(Clone)]
 pub struct Callable {
     pub pre: RulePre<State>,
-    pub rule: String,
-    pub version: String,
-    pub digest: String,
+    pub identity: RuleVersion,
     pub step: u32,
     pub limits: Limits,
     pub settings: Arc<BTreeMap<String, wit::Value>>,
     pub granted: Arc<[Kind]>,
     pub lookups: Arc<dyn LookupSource>,
+    pub observers: Observers,
 }
 
 /// What a call left behind besides its answer.
@@ -74,6 +75,10 @@ impl Callable {
         answer: impl FnOnce(A) -> Result<T, Bad>,
     ) -> (Result<T, Box<Fault>>, Record) {
         let started = Instant::now();
+        if let Err(kind) = self.observers.admit(&self.identity, appointment) {
+            let fault = self.fault(function, appointment, kind, &Record::default(), Vec::new());
+            return (Err(Box::new(fault)), Record::default());
+        }
         let mut store = self.store(appointment, started);
         let result = self.pre.instantiate(&mut store).map_err(|error| (Phase::Start, error));
         let result = result.and_then(|rule| enter(&rule, &mut store).map_err(|error| (Phase::Call, error)));
@@ -84,21 +89,31 @@ impl Callable {
             Err((phase, error)) => Err((self.kind(&state, phase, &error), backtrace(&error))),
         };
         let record = Record { elapsed, memory_peak: state.meter.memory_peak(), lines: state.lines.finish() };
-        let result = kind_and_trace.map_err(|(kind, backtrace)| {
-            Box::new(Fault {
-                rule: self.rule.clone(),
-                version: self.version.clone(),
-                digest: self.digest.clone(),
-                step: self.step,
-                function: function.to_owned(),
-                kind,
-                appointment: appointment.to_owned(),
-                elapsed,
-                memory_peak: record.memory_peak,
-                backtrace,
-            })
+        let result = kind_and_trace
+            .map_err(|(kind, backtrace)| Box::new(self.fault(function, appointment, kind, &record, backtrace)));
+        self.observers.called(&Called {
+            rule: &self.identity,
+            step: self.step,
+            function,
+            appointment,
+            fault: result.as_ref().err().map(|fault| &**fault),
+            record: &record,
         });
         (result, record)
+    }
+
+    fn fault(
+        &self,
+        function: &str,
+        appointment: &str,
+        kind: FaultKind,
+        record: &Record,
+        backtrace: Vec<String>,
+    ) -> Fault {
+        let RuleVersion { rule, version, digest } = self.identity.clone();
+        let (function, appointment) = (function.to_owned(), appointment.to_owned());
+        let (step, elapsed, memory_peak) = (self.step, record.elapsed, record.memory_peak);
+        Fault { rule, version, digest, step, function, kind, appointment, elapsed, memory_peak, backtrace }
     }
 
     /// A store with every limit in force before anything of the rule exists.

@@ -4,82 +4,25 @@
 //! chain with a typed fault, unless its entry says that the chain goes on without it; loading a chain is all or nothing.
 //! Must not know: when chains are replaced (see `live`), what becomes of a verdict.
 
+mod run;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
-use super::bindings::daybridge::rules::types as wit;
-use super::call::{Bad, Callable, Record};
+use super::call::Callable;
 use super::engine::Engine;
-use super::limits::{Limits, Line, clean};
+use super::entry::{ChainConfig, OnError, RuleEntry, Source};
+use super::limits::{Line, clean};
 use super::load::{self, About, Hook, Refused};
-use super::lookup::{Kind, LookupSource};
-use super::{convert, default_rules, schema};
-use crate::model::{Appointment, Direction, Field, Person, User, UserId};
-use crate::rules::{
-    Call, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Generation, Refusal, Resolution, Rules, Verdict,
-};
-
-/// What the operator writes about rules.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ChainConfig {
-    /// Where rule files lie. A file here takes the place of a built-in rule of the same file name.
-    pub folder: Option<PathBuf>,
-    /// In the order in which they run.
-    pub rules: Vec<RuleEntry>,
-}
-
-/// One rule of the chain.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RuleEntry {
-    /// What the rule is called in messages; blank: the name it gives itself.
-    pub name: String,
-    /// File name within the rules folder, or of a built-in rule.
-    pub file: String,
-    pub enabled: bool,
-    /// In which directions it runs; empty: in all it works in.
-    pub directions: Vec<Direction>,
-    pub on_error: OnError,
-    /// Values for the rule's settings; the rest have their defaults.
-    pub settings: Map<String, Json>,
-    /// Look-ups the rule may use.
-    pub lookups: Vec<Kind>,
-    pub limits: Limits,
-    /// Shown to people when the rule refuses, instead of its own words.
-    pub default_message: Option<String>,
-}
-
-impl RuleEntry {
-    /// An entry with all at its default.
-    pub fn new(file: impl Into<String>) -> Self {
-        Self {
-            name: String::new(),
-            file: file.into(),
-            enabled: true,
-            directions: Vec::new(),
-            on_error: OnError::default(),
-            settings: Map::new(),
-            lookups: Vec::new(),
-            limits: Limits::default(),
-            default_message: None,
-        }
-    }
-}
-
-/// What happens when a rule fails (not when it refuses).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The appointment waits with the fault.
-    #[default]
-    Park,
-    /// The chain goes on as if the rule were not there.
-    Skip,
-}
+use super::lookup::LookupSource;
+use super::observe::{Judged, Observer, Observers};
+use super::schema;
+use crate::model::{Direction, Field, Person, User, UserId};
+use crate::rules::{Call, Conflict, Explanation, Failure, Fault, FaultKind, Generation, Resolution, Rules, Verdict};
 
 /// A chain could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -142,8 +85,10 @@ pub struct Chain {
     engine: Engine,
     steps: Arc<[Step]>,
     infos: Arc<[RuleInfo]>,
+    observers: Observers,
 }
 
+#[derive(Clone)]
 struct Step {
     callable: Callable,
     hooks: Vec<Hook>,
@@ -186,7 +131,26 @@ impl Chain {
         }
         let digest = load::hex(&whole.finalize()).chars().take(12).collect();
         let generation = Generation { number: engine.next_generation(), digest };
-        Ok(Self { generation, engine: engine.clone(), steps: steps.into(), infos: infos.into() })
+        Ok(Self {
+            generation,
+            engine: engine.clone(),
+            steps: steps.into(),
+            infos: infos.into(),
+            observers: Observers::default(),
+        })
+    }
+
+    /// The same chain, with somebody who is told what its rules do.
+    #[must_use]
+    pub fn observed(mut self, observers: &Observers) -> Self {
+        let observe = |step: &Step| {
+            let mut step = step.clone();
+            step.callable.observers = observers.clone();
+            step
+        };
+        self.steps = self.steps.iter().map(observe).collect();
+        self.observers = observers.clone();
+        self
     }
 
     /// The rules as people see them, disabled ones included.
@@ -198,8 +162,11 @@ impl Chain {
     pub async fn trace(&self, call: Call<'_>) -> Trace {
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
         let source = call.source.clone();
-        let run = self.engine.run(move || judge(&steps, &id, direction, source)).await;
-        run.unwrap_or_else(|busy| Trace { verdict: Err(self.not_run("apply", call.id, &busy)), steps: Vec::new() })
+        let ran = self.engine.run(move || run::judge(&steps, &id, direction, source)).await;
+        let trace =
+            ran.unwrap_or_else(|busy| Trace { verdict: Err(self.not_run("apply", call.id, &busy)), steps: Vec::new() });
+        self.observers.judged(&Judged { generation: &self.generation, call, trace: &trace });
+        trace
     }
 
     /// A fault of the host itself: no rule was called.
@@ -244,14 +211,14 @@ impl Rules for Chain {
         }
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
         let (source, conflicts) = (call.source.clone(), conflicts.to_vec());
-        let run = self.engine.run(move || resolve(&steps, &id, direction, &source, conflicts)).await;
-        run.unwrap_or_else(|busy| Err(Box::new(self.not_run("resolve", call.id, &busy)))).map_err(|fault| *fault)
+        let ran = self.engine.run(move || run::resolve(&steps, &id, direction, &source, conflicts)).await;
+        ran.unwrap_or_else(|busy| Err(Box::new(self.not_run("resolve", call.id, &busy)))).map_err(|fault| *fault)
     }
 
     async fn explain(&self, failure: &Failure) -> Result<Option<Explanation>, Fault> {
         let (steps, asked) = (Arc::clone(&self.steps), failure.clone());
-        let run = self.engine.run(move || explain(&steps, &asked)).await;
-        run.unwrap_or_else(|busy| Err(Box::new(self.not_run("explain", &failure.appointment, &busy))))
+        let ran = self.engine.run(move || run::explain(&steps, &asked)).await;
+        ran.unwrap_or_else(|busy| Err(Box::new(self.not_run("explain", &failure.appointment, &busy))))
             .map_err(|fault| *fault)
     }
 
@@ -260,34 +227,8 @@ impl Rules for Chain {
             return Ok(None);
         }
         let (steps, person, candidates) = (Arc::clone(&self.steps), person.clone(), candidates.to_vec());
-        let run = self.engine.run(move || match_user(&steps, person, &candidates)).await;
-        run.unwrap_or_else(|busy| Err(Box::new(self.not_run("match-user", "", &busy)))).map_err(|fault| *fault)
-    }
-}
-
-impl Step {
-    fn answers(&self, hook: Hook, direction: Option<Direction>) -> bool {
-        self.hooks.contains(&hook) && direction.is_none_or(|direction| self.directions.contains(&direction))
-    }
-
-    /// What a fault of this rule means for the chain: nothing, if the operator said so.
-    fn tolerate<T: Default>(&self, result: Result<T, Box<Fault>>) -> Result<T, Box<Fault>> {
-        match (result, self.on_error) {
-            (Ok(value), _) => Ok(value),
-            (Err(fault), OnError::Park) => Err(fault),
-            (Err(fault), OnError::Skip) => {
-                tracing::warn!(rule.name = %fault.rule, appointment.key = %fault.appointment, error = %fault, "The chain goes on without a rule that failed");
-                Ok(T::default())
-            }
-        }
-    }
-
-    fn log(&self, id: &str, record: &Record) {
-        let rule = &self.callable.rule;
-        for Line { level, text } in &record.lines {
-            // A rule's words may hold anything, names and subjects included, so they never rise above debug.
-            tracing::debug!(rule.name = rule, appointment.key = id, level, "{text}");
-        }
+        let ran = self.engine.run(move || run::match_user(&steps, person, &candidates)).await;
+        ran.unwrap_or_else(|busy| Err(Box::new(self.not_run("match-user", "", &busy)))).map_err(|fault| *fault)
     }
 }
 
@@ -300,7 +241,7 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
     }
     callable.granted = about.lookups.as_slice().into();
     if !entry.name.is_empty() {
-        callable.rule = clean(&entry.name);
+        callable.identity.rule = clean(&entry.name);
     }
     let here = |direction: &Direction| entry.directions.is_empty() || entry.directions.contains(direction);
     let directions: Vec<Direction> = about.directions.iter().copied().filter(here).collect();
@@ -310,11 +251,11 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
     let About { version, purpose, hooks, settings_schema, .. } = about;
     let info = RuleInfo {
         order: 0,
-        name: callable.rule.clone(),
+        name: callable.identity.rule.clone(),
         version,
         file: entry.file.clone(),
         built_in: matches!(source, Source::BuiltIn(_)),
-        digest: callable.digest.clone(),
+        digest: callable.identity.digest.clone(),
         directions: directions.clone(),
         hooks: hooks.clone(),
         purpose,
@@ -342,197 +283,4 @@ impl RuleInfo {
             settings_schema: String::new(),
         }
     }
-}
-
-/// Where a rule's bytes come from.
-enum Source {
-    File(Vec<u8>),
-    BuiltIn(&'static [u8]),
-}
-
-impl Source {
-    fn of(config: &ChainConfig, entry: &RuleEntry) -> Result<Self, Refused> {
-        if let Some(path) = config.path(entry) {
-            match read_limited(&path) {
-                Err(Refused::Read(cause)) if cause.kind() == std::io::ErrorKind::NotFound => {}
-                result => return result.map(Source::File),
-            }
-        }
-        match default_rules().iter().find(|(name, _)| *name == entry.file) {
-            Some((_, bytes)) => Ok(Source::BuiltIn(bytes)),
-            None => Err(Refused::Missing {
-                folder: config
-                    .folder
-                    .as_ref()
-                    .map_or("(no rules folder)".into(), |folder| folder.display().to_string()),
-                built_in: default_rules().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-            }),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Source::File(bytes) => bytes,
-            Source::BuiltIn(bytes) => bytes,
-        }
-    }
-}
-
-impl ChainConfig {
-    /// Where an entry's file would lie in the rules folder.
-    pub(super) fn path(&self, entry: &RuleEntry) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(&entry.file))
-    }
-}
-
-/// Reads a file, but not more of it than a rule may have.
-fn read_limited(path: &std::path::Path) -> Result<Vec<u8>, Refused> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(path).map_err(Refused::Read)?;
-    let mut bytes = Vec::new();
-    file.take(load::SIZE_MAX + 1).read_to_end(&mut bytes).map_err(Refused::Read)?;
-    Ok(bytes)
-}
-
-/// What a rule's answer to `apply` means for the chain.
-enum Outcome {
-    Pass { draft: Box<Draft>, edited: Vec<String> },
-    Stop(Verdict),
-}
-
-/// Takes an appointment through the chain, on a rule thread.
-fn judge(steps: &[Step], id: &str, direction: Direction, source: Appointment) -> Trace {
-    let call = convert::call(direction, id);
-    let source_fields = convert::fields(&source);
-    let mut draft = Draft { appointment: source, removed: false, mail_allowed: true };
-    let mut traces = Vec::new();
-    for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
-        let draft_fields = convert::draft_fields(&draft);
-        let (answer, record) = step.callable.call(
-            "apply",
-            id,
-            |rule, store| rule.daybridge_rules_hooks().call_apply(store, &call, &source_fields, &draft_fields),
-            |verdict| step.outcome(&draft, verdict),
-        );
-        step.log(id, &record);
-        let fault = answer.as_ref().err().map(|fault| (**fault).clone());
-        let mut trace = StepTrace::new(step, record, fault);
-        let stopped = match step.tolerate(answer.map(Some)) {
-            Err(fault) => Some(Err(*fault)),
-            Ok(None) => None,
-            Ok(Some(Outcome::Pass { draft: next, edited })) => {
-                draft = *next;
-                trace.edited = edited;
-                None
-            }
-            Ok(Some(Outcome::Stop(verdict))) => Some(Ok(verdict)),
-        };
-        traces.push(trace);
-        if let Some(verdict) = stopped {
-            return Trace { verdict, steps: traces };
-        }
-    }
-    Trace { verdict: Ok(Verdict::Pass(Box::new(draft))), steps: traces }
-}
-
-impl StepTrace {
-    fn new(step: &Step, record: Record, fault: Option<Fault>) -> Self {
-        let Callable { rule, version, step, .. } = &step.callable;
-        let Record { elapsed, memory_peak, lines } = record;
-        let (rule, version) = (rule.clone(), version.clone());
-        Self { step: *step, rule, version, edited: Vec::new(), fault, elapsed, memory_peak, lines }
-    }
-}
-
-impl Step {
-    fn outcome(&self, draft: &Draft, verdict: wit::Verdict) -> Result<Outcome, Bad> {
-        let rule = || self.callable.rule.clone();
-        Ok(match verdict {
-            wit::Verdict::Pass(edits) => {
-                if convert::size(&edits) > self.callable.limits.answer {
-                    return Err(Bad::TooLarge);
-                }
-                let edited = edits.iter().map(|edit| edit.name.clone()).collect();
-                Outcome::Pass { draft: Box::new(convert::edited(draft, edits).map_err(Bad::Value)?), edited }
-            }
-            wit::Verdict::Skip(reason) => Outcome::Stop(Verdict::Skip { rule: rule(), reason: clean(&reason) }),
-            wit::Verdict::Hold(wit::Pause { seconds, reason }) => {
-                let after = Duration::from_secs(seconds.into());
-                Outcome::Stop(Verdict::Hold { rule: rule(), reason: clean(&reason), after })
-            }
-            wit::Verdict::Refuse(wit::Problem { code, message, field, retry, more: _ }) => {
-                let message = self.default_message.clone().unwrap_or_else(|| clean(&message));
-                let field = field.map(|field| clean(&field));
-                Outcome::Stop(Verdict::Refuse(Refusal { rule: rule(), code: clean(&code), message, field, retry }))
-            }
-        })
-    }
-}
-
-fn resolve(
-    steps: &[Step],
-    id: &str,
-    direction: Direction,
-    source: &Appointment,
-    mut open: Vec<Conflict>,
-) -> Result<BTreeMap<Field, Resolution>, Box<Fault>> {
-    let call = convert::call(direction, id);
-    let source = convert::fields(source);
-    let mut decided = BTreeMap::new();
-    for step in steps.iter().filter(|step| step.answers(Hook::Resolve, Some(direction))) {
-        if open.is_empty() {
-            break;
-        }
-        let conflicts: Vec<wit::Conflict> = open.iter().map(convert::conflict).collect();
-        let (answer, record) = step.callable.call(
-            "resolve",
-            id,
-            |rule, store| rule.daybridge_rules_hooks().call_resolve(store, &call, &source, &conflicts),
-            |answers| convert::resolutions(&open, answers).map_err(Bad::Value),
-        );
-        step.log(id, &record);
-        let more = step.tolerate(answer)?;
-        open.retain(|conflict| !more.contains_key(&conflict.field));
-        decided.extend(more);
-    }
-    Ok(decided)
-}
-
-fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explanation>, Box<Fault>> {
-    let asked = convert::failure(failure);
-    for step in steps.iter().filter(|step| step.answers(Hook::Explain, None)) {
-        let (answer, record) = step.callable.call(
-            "explain",
-            &failure.appointment,
-            |rule, store| rule.daybridge_rules_hooks().call_explain(store, &asked),
-            |answer| Ok(answer.map(|answer| convert::explanation(&step.callable.rule, answer))),
-        );
-        step.log(&failure.appointment, &record);
-        if let Some(explanation) = step.tolerate(answer)? {
-            return Ok(Some(explanation));
-        }
-    }
-    Ok(None)
-}
-
-fn match_user(steps: &[Step], person: Person, candidates: &[User]) -> Result<Option<UserId>, Box<Fault>> {
-    let person = convert::person(person);
-    let users: Vec<wit::User> = candidates.iter().map(convert::user).collect();
-    for step in steps.iter().filter(|step| step.answers(Hook::MatchUser, None)) {
-        let (answer, record) = step.callable.call(
-            "match-user",
-            "",
-            |rule, store| rule.daybridge_rules_hooks().call_match_user(store, &person, &users),
-            |chosen| match chosen {
-                None => Ok(None),
-                Some(id) if candidates.iter().any(|user| user.id.0 == id) => Ok(Some(UserId(id))),
-                Some(_) => Err(Bad::Value("it chose a user who is none of the candidates".to_owned())),
-            },
-        );
-        step.log("", &record);
-        if let Some(user) = step.tolerate(answer)? {
-            return Ok(Some(user));
-        }
-    }
-    Ok(None)
 }

@@ -10,10 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::chain::{Chain, ChainConfig, LoadError};
+use super::chain::{Chain, LoadError};
 use super::engine::Engine;
+use super::entry::ChainConfig;
 use super::load;
 use super::lookup::LookupSource;
+use super::observe::Observers;
 use crate::lifecycle::Tasks;
 use crate::rules::Generation;
 
@@ -29,6 +31,7 @@ pub struct Live {
 struct Shared {
     engine: Engine,
     lookups: Arc<dyn LookupSource>,
+    observers: Observers,
     current: ArcSwap<Chain>,
     /// The configuration in force; held while a chain is replaced, so that two replacements never cross.
     config: Mutex<ChainConfig>,
@@ -39,10 +42,15 @@ impl Live {
     ///
     /// # Errors
     /// [`LoadError`] for the first rule that is not accepted.
-    pub fn new(config: ChainConfig, engine: Engine, lookups: Arc<dyn LookupSource>) -> Result<Self, LoadError> {
-        let chain = Chain::load(&config, &engine, &lookups)?;
+    pub fn new(
+        config: ChainConfig,
+        engine: Engine,
+        lookups: Arc<dyn LookupSource>,
+        observers: Observers,
+    ) -> Result<Self, LoadError> {
+        let chain = Chain::load(&config, &engine, &lookups)?.observed(&observers);
         let current = ArcSwap::from_pointee(chain);
-        Ok(Self { shared: Arc::new(Shared { engine, lookups, current, config: Mutex::new(config) }) })
+        Ok(Self { shared: Arc::new(Shared { engine, lookups, observers, current, config: Mutex::new(config) }) })
     }
 
     /// The chain in force. Hold it for one appointment, then ask again.
@@ -69,7 +77,8 @@ impl Live {
     fn replace(&self, new: Option<ChainConfig>) -> Result<Generation, LoadError> {
         let shared = &self.shared;
         let mut config = shared.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let chain = Chain::load(new.as_ref().unwrap_or(&config), &shared.engine, &shared.lookups)?;
+        let chain =
+            Chain::load(new.as_ref().unwrap_or(&config), &shared.engine, &shared.lookups)?.observed(&shared.observers);
         let generation = crate::rules::Rules::generation(&chain);
         shared.current.store(Arc::new(chain));
         if let Some(new) = new {

@@ -17,6 +17,7 @@ use super::call::{Bad, Callable, Record};
 use super::engine::Engine;
 use super::limits::{Limits, clean};
 use super::lookup::{Kind, NoLookups};
+use super::observe::{Observers, RuleVersion};
 use crate::model::Direction;
 use crate::rules::{Fault, FaultKind};
 
@@ -120,18 +121,17 @@ pub(super) fn accept(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<A
     let pre = engine.linker().instantiate_pre(&component).and_then(RulePre::new).map_err(link)?;
     let mut callable = Callable {
         pre,
-        rule: String::new(),
-        version: String::new(),
-        digest,
+        identity: RuleVersion { rule: String::new(), version: String::new(), digest },
         step: 0,
         limits: limits.clone(),
         settings: Arc::new(BTreeMap::new()),
         granted: Arc::new([]),
         lookups: Arc::new(NoLookups),
+        observers: Observers::default(),
     };
     let about = describe(engine, &callable)?;
-    callable.rule.clone_from(&about.name);
-    callable.version.clone_from(&about.version);
+    callable.identity.rule.clone_from(&about.name);
+    callable.identity.version.clone_from(&about.version);
     Ok(Accepted { callable, about })
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use daybridge::lifecycle::Tasks;
 use daybridge::model::Direction;
-use daybridge::plugin::{ChainConfig, Live, RuleEntry, default_chain, default_rules};
+use daybridge::plugin::{ChainConfig, Live, Observers, RuleEntry, default_chain, default_rules};
 use daybridge::rules::Rules;
 use daybridge_tests::guests;
 use daybridge_tests::wait::wait_for;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::support::{appointment, engine, entry, lay_out, no_lookups, passed};
 
 fn live(folder: &Path, rules: Vec<RuleEntry>) -> Live {
-    Live::new(ChainConfig { folder: Some(folder.to_owned()), rules }, engine(), no_lookups())
+    Live::new(ChainConfig { folder: Some(folder.to_owned()), rules }, engine(), no_lookups(), Observers::default())
         .expect("a chain that loads")
 }
 

@@ -1,0 +1,119 @@
+//! What the operator writes about rules, and the bytes that an entry means.
+//!
+//! Promises: of a file no more is read than a rule may have. Must not know: how rules are checked, called or replaced.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value as Json};
+
+use super::default_rules;
+use super::limits::Limits;
+use super::load::{self, Refused};
+use super::lookup::Kind;
+use crate::model::Direction;
+
+/// What the operator writes about rules.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChainConfig {
+    /// Where rule files lie. A file here takes the place of a built-in rule of the same file name.
+    pub folder: Option<PathBuf>,
+    /// In the order in which they run.
+    pub rules: Vec<RuleEntry>,
+}
+
+/// One rule of the chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleEntry {
+    /// What the rule is called in messages; blank: the name it gives itself.
+    pub name: String,
+    /// File name within the rules folder, or of a built-in rule.
+    pub file: String,
+    pub enabled: bool,
+    /// In which directions it runs; empty: in all it works in.
+    pub directions: Vec<Direction>,
+    pub on_error: OnError,
+    /// Values for the rule's settings; the rest have their defaults.
+    pub settings: Map<String, Json>,
+    /// Look-ups the rule may use.
+    pub lookups: Vec<Kind>,
+    pub limits: Limits,
+    /// Shown to people when the rule refuses, instead of its own words.
+    pub default_message: Option<String>,
+}
+
+impl RuleEntry {
+    /// An entry with all at its default.
+    pub fn new(file: impl Into<String>) -> Self {
+        Self {
+            name: String::new(),
+            file: file.into(),
+            enabled: true,
+            directions: Vec::new(),
+            on_error: OnError::default(),
+            settings: Map::new(),
+            lookups: Vec::new(),
+            limits: Limits::default(),
+            default_message: None,
+        }
+    }
+}
+
+/// What happens when a rule fails (not when it refuses).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The appointment waits with the fault.
+    #[default]
+    Park,
+    /// The chain goes on as if the rule were not there.
+    Skip,
+}
+
+/// Where a rule's bytes come from.
+pub(super) enum Source {
+    File(Vec<u8>),
+    BuiltIn(&'static [u8]),
+}
+
+impl Source {
+    pub(super) fn of(config: &ChainConfig, entry: &RuleEntry) -> Result<Self, Refused> {
+        if let Some(path) = config.path(entry) {
+            match read_limited(&path) {
+                Err(Refused::Read(cause)) if cause.kind() == std::io::ErrorKind::NotFound => {}
+                result => return result.map(Source::File),
+            }
+        }
+        match default_rules().iter().find(|(name, _)| *name == entry.file) {
+            Some((_, bytes)) => Ok(Source::BuiltIn(bytes)),
+            None => Err(Refused::Missing {
+                folder: config
+                    .folder
+                    .as_ref()
+                    .map_or("(no rules folder)".into(), |folder| folder.display().to_string()),
+                built_in: default_rules().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Source::File(bytes) => bytes,
+            Source::BuiltIn(bytes) => bytes,
+        }
+    }
+}
+
+impl ChainConfig {
+    /// Where an entry's file would lie in the rules folder.
+    pub(super) fn path(&self, entry: &RuleEntry) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(&entry.file))
+    }
+}
+
+/// Reads a file, but not more of it than a rule may have.
+fn read_limited(path: &Path) -> Result<Vec<u8>, Refused> {
+    use std::io::Read as _;
+    let file = std::fs::File::open(path).map_err(Refused::Read)?;
+    let mut bytes = Vec::new();
+    file.take(load::SIZE_MAX + 1).read_to_end(&mut bytes).map_err(Refused::Read)?;
+    Ok(bytes)
+}
