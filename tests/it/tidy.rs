@@ -6,6 +6,7 @@
 mod commands;
 mod docs;
 mod imports;
+mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,9 +10,6 @@ use super::{Source, assert_none, repository, root};
 /// Released folders of the rule contract with the SHA-256 of their content; never edited, only added to.
 const FROZEN_WIT: &[(&str, &str)] = &[];
 
-/// The last scenario of tests/scenarios.tsv.
-const SCENARIOS: usize = 80;
-
 /// Targets of Markdown links that lead to a file of the repository, with their line.
 fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().flat_map(|(number, line)| {
@@ -32,66 +29,6 @@ fn dead_links(documents: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String
                 complaints.push(format!("{}:{line}: links to {target}, which is not there", document.path));
             }
         }
-    }
-    complaints
-}
-
-/// Does a test `module::path::name` stand in the file of its module, or in one of its parents as an inline module?
-fn test_exists(files: &[Source], test: &str) -> bool {
-    let Some((modules, name)) = test.rsplit_once("::") else { return false };
-    files.iter().any(|file| {
-        let Some(own) = file.path.strip_prefix("tests/it/").and_then(|path| path.strip_suffix(".rs")) else {
-            return false;
-        };
-        let own = own.replace('/', "::");
-        (modules == own || modules.starts_with(&format!("{own}::"))) && file.text.contains(&format!("fn {name}("))
-    })
-}
-
-/// Tests named after a scenario: `s07_...`, with the path of their file.
-fn numbered(files: &[Source], number: &str) -> Vec<String> {
-    let start = format!("fn s{number:0>2}_");
-    let mut found = Vec::new();
-    // The made-up tests in this folder are none.
-    for file in files.iter().filter(|file| !file.path.starts_with("tests/it/tidy")) {
-        let Some(module) = file.path.strip_prefix("tests/it/").and_then(|path| path.strip_suffix(".rs")) else {
-            continue;
-        };
-        let names = file.text.lines().filter_map(|line| line.split_once(&start)?.1.split('(').next());
-        found.extend(names.map(|rest| format!("{}::s{number:0>2}_{rest}", module.replace('/', "::"))));
-    }
-    found
-}
-
-fn scenarios(table: &str, files: &[Source]) -> Vec<String> {
-    let mut complaints = Vec::new();
-    let mut expected = 1;
-    for line in table.lines().filter(|line| !line.starts_with('#')) {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let [number, _title, tests] = columns[..] else {
-            complaints.push(format!("three columns expected: {line}"));
-            continue;
-        };
-        if number != expected.to_string() {
-            complaints.push(format!("scenario {expected} expected, found {number}"));
-        }
-        expected += 1;
-        // A test that carries the scenario's number in its name belongs in its row.
-        for test in numbered(files, number) {
-            if !tests.split_whitespace().any(|named| named == test) {
-                complaints.push(format!("scenario {number}: {test} is not in its row"));
-            }
-        }
-        if !tests.starts_with("not yet") {
-            let missing = tests.split_whitespace().filter(|test| !test_exists(files, test));
-            complaints.extend(missing.map(|test| format!("scenario {number}: there is no test {test}")));
-            if tests.trim().is_empty() {
-                complaints.push(format!("scenario {number}: neither a test nor `not yet`"));
-            }
-        }
-    }
-    if expected != SCENARIOS + 1 {
-        complaints.push(format!("{SCENARIOS} scenarios expected, found {}", expected - 1));
     }
     complaints
 }
@@ -141,25 +78,6 @@ fn a_dead_link_is_noticed() {
     let document =
         [Source::new("host/README.md", "[a](src/lib.rs) [b](https://example.org) [c](gone.md#part) [d](#part)")];
     assert_eq!(dead_links(&document, |path| path == "host/src/lib.rs").len(), 1);
-}
-
-#[test]
-fn scenarios_name_tests_that_exist() {
-    let table = fs::read_to_string(root().join("tests/scenarios.tsv")).expect("read tests/scenarios.tsv");
-    assert_none(&scenarios(&table, &repository()));
-}
-
-#[test]
-fn a_scenario_without_its_test_is_noticed() {
-    let files = [Source::new("tests/it/flow.rs", "#[test]\nfn creates_once() {}\n")];
-    let rest: String = (4..=SCENARIOS).map(|number| format!("{number}\tt\tnot yet\n")).collect();
-    let table = |tests: &str| format!("# head\n1\tt\tflow::creates_once\n2\tt\tnot yet: series\n3\tt\t{tests}\n{rest}");
-    assert_none(&scenarios(&table("flow::inner::creates_once flow::creates_once"), &files));
-    assert_eq!(scenarios(&table("flow::creates_once flow::gone"), &files).len(), 1);
-    assert_eq!(scenarios(&table(""), &files).len(), 1);
-    assert!(!scenarios("2\tt\tnot yet\n", &files).is_empty());
-    let numbered = [Source::new("tests/it/flow/more.rs", "#[test]\nasync fn s02_is_written() {}\n")];
-    assert_eq!(scenarios(&table("not yet"), &numbered).len(), 2, "one test too few in row 2, one too many in row 1");
 }
 
 #[test]
