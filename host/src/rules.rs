@@ -97,6 +97,8 @@ pub struct Place {
     /// Position in the chain, from 1.
     pub step: u32,
     pub generation: Generation,
+    pub elapsed: Duration,
+    pub memory_peak: u64,
     /// The same in the log, in the queue's record and in the step's span: one call of one rule.
     pub correlation: String,
 }

@@ -144,10 +144,11 @@ impl Callable {
     }
 
     /// Where this rule stands, for a refusal of this call.
-    pub fn place(&self, correlation: &str) -> Place {
+    pub fn place(&self, record: &Record) -> Place {
         let RuleVersion { rule: _, version, digest } = self.identity.clone();
-        let (generation, correlation) = (self.generation.clone(), correlation.to_owned());
-        Place { version, digest, step: self.step, generation, correlation }
+        let (step, generation) = (self.step, self.generation.clone());
+        let (elapsed, memory_peak) = (record.elapsed, record.memory_peak);
+        Place { version, digest, step, generation, elapsed, memory_peak, correlation: record.correlation.clone() }
     }
 
     fn fault(&self, ask: &Ask<'_>, kind: FaultKind, record: &Record, backtrace: Vec<String>) -> Fault {

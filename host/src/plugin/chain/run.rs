@@ -60,7 +60,7 @@ impl Outcome {
     /// A refusal says in which call it was made.
     fn placed(mut self, step: &Step, record: &Record) -> Self {
         if let Outcome::Stop(Verdict::Refuse(refusal)) = &mut self {
-            refusal.place = step.callable.place(&record.correlation);
+            refusal.place = step.callable.place(record);
         }
         self
     }
@@ -139,7 +139,7 @@ pub(super) fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explan
             |answer| Ok(answer.map(|answer| convert::explanation(&step.callable.identity.rule, answer))),
         );
         step.log(&failure.appointment, &record);
-        if let Some(explanation) = step.tolerate(answer)? {
+        if let Some(explanation) = step.tolerate(passed_over(answer))? {
             return Ok(Some(explanation));
         }
     }
@@ -161,11 +161,16 @@ pub(super) fn match_user(steps: &[Step], person: Person, candidates: &[User]) ->
             },
         );
         step.log("", &record);
-        if let Some(user) = step.tolerate(answer)? {
+        if let Some(user) = step.tolerate(passed_over(answer))? {
             return Ok(Some(user));
         }
     }
     Ok(None)
+}
+
+/// A rule that is set aside has nothing to say, where no appointment depends on what it says.
+fn passed_over<T: Default>(answer: Result<T, Box<Fault>>) -> Result<T, Box<Fault>> {
+    answer.or_else(|fault| if fault.is_set_aside() { Ok(T::default()) } else { Err(fault) })
 }
 
 impl Step {
