@@ -1,8 +1,10 @@
 //! Rules on wasmtime: the default chain as data in and data out, guests that misbehave, the gate, replacement while running.
 //! All guests are built from source.
 
+mod breaker;
 mod chain;
 mod gate;
 mod harm;
 mod live;
+mod metrics;
 mod support;

@@ -43,6 +43,7 @@ fn failure(code: &str) -> FailureRecord {
         origin: "exchange".into(),
         at: start(),
         attempts: 1,
+        rule: None,
     }
 }
 
