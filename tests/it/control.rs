@@ -13,8 +13,8 @@ use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
     Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
-    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SetAside, SideName, Status, Story, StoryLine,
-    SyncOrder, SyncReport, Which, WriteCounts,
+    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SetAside, SideName, Status,
+    Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use daybridge::lifecycle::Tasks;
 

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use super::{App, line};
 use crate::control::{
     Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SYNC_LINES_MAX, SetAside, SideName,
-    Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SYNC_LINES_MAX,
+    SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;

@@ -87,7 +87,10 @@ impl App {
             counter(
                 "writes",
                 "Writes carried out",
-                vec![(one("side", "crm"), of(&worker.crm_writes)), (one("side", "exchange"), of(&worker.exchange_writes))],
+                vec![
+                    (one("side", "crm"), of(&worker.crm_writes)),
+                    (one("side", "exchange"), of(&worker.exchange_writes)),
+                ],
             ),
             counter(
                 "mails_declared",

@@ -240,7 +240,11 @@ impl Breaker {
             return wrong("calls", self.calls.to_string(), "use at least breaker.appointments, and at most 1000 calls");
         }
         if !(self.part > 0.0 && self.part <= 1.0) {
-            return wrong("part", self.part.to_string(), "use a part of the calls, above 0 and up to 1: 0.5 is half of them");
+            return wrong(
+                "part",
+                self.part.to_string(),
+                "use a part of the calls, above 0 and up to 1: 0.5 is half of them",
+            );
         }
         if !(1..=24 * 60 * 60).contains(&self.window_s) {
             return wrong("window_s", self.window_s.to_string(), "use 1 to 86400 seconds");
@@ -378,7 +382,19 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
 
     let notify = document.read(top.take_section(document, "notify")?)?;
     let log = log(document, top.take_section(document, "log")?)?;
-    Ok(Config { file: document.file.to_owned(), data, rules_dir, crm, exchange, sync, rules, breaker, control, notify, log })
+    Ok(Config {
+        file: document.file.to_owned(),
+        data,
+        rules_dir,
+        crm,
+        exchange,
+        sync,
+        rules,
+        breaker,
+        control,
+        notify,
+        log,
+    })
 }
 
 fn required(

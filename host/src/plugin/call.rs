@@ -117,8 +117,7 @@ impl Callable {
         record.memory_peak = state.meter.memory_peak();
         (record.log_kept, record.log_dropped) = state.lines.bytes();
         record.lines = state.lines.finish();
-        let result =
-            kind_and_trace.map_err(|(kind, backtrace)| Box::new(self.fault(&ask, kind, &record, backtrace)));
+        let result = kind_and_trace.map_err(|(kind, backtrace)| Box::new(self.fault(&ask, kind, &record, backtrace)));
         self.observers.called(&Called {
             rule: &self.identity,
             step: self.step,

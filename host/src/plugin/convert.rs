@@ -185,9 +185,8 @@ impl Weight for Vec<wit::Resolution> {
 
 impl Weight for Option<wit::Explanation> {
     fn weight(&self) -> u64 {
-        self.as_ref().map_or(0, |words| {
-            (words.title.len() + words.text.len() + words.hint.len()) as u64 + size(&words.more)
-        })
+        self.as_ref()
+            .map_or(0, |words| (words.title.len() + words.text.len() + words.hint.len()) as u64 + size(&words.more))
     }
 }
 

@@ -23,11 +23,12 @@ pub const VERSIONS_MAX: usize = 64;
 
 /// Upper bounds of the time of a call, in seconds: from a rule that does nothing to the longest deadline there is.
 const SECONDS: [f64; 19] = [
-    10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0,
+    10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
 ];
 /// Upper bounds of a call's memory, in bytes: from a page to the largest limit there is.
-const MEMORY: [f64; 8] = [65_536.0, 262_144.0, 1_048_576.0, 2_097_152.0, 4_194_304.0, 16_777_216.0, 33_554_432.0, 134_217_728.0];
+const MEMORY: [f64; 8] =
+    [65_536.0, 262_144.0, 1_048_576.0, 2_097_152.0, 4_194_304.0, 16_777_216.0, 33_554_432.0, 134_217_728.0];
 
 /// Counts what rules do. Cheap to clone.
 #[derive(Clone, Default)]
@@ -173,7 +174,8 @@ impl Collector for Metrics {
                 ConstCounter::new(count).encode(family.encode_family(&labels.as_slice())?)?;
             }
         }
-        let mut faults = encoder.encode_descriptor("rule_faults", "Calls that failed, by kind", None, MetricType::Counter)?;
+        let mut faults =
+            encoder.encode_descriptor("rule_faults", "Calls that failed, by kind", None, MetricType::Counter)?;
         for (labels, series) in &all {
             let counted = series.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
             for (kind, count) in counted {
@@ -191,8 +193,12 @@ impl Collector for Metrics {
         let help = "Time of a call of a rule, its fresh instance included";
         let family = encoder.encode_descriptor("rule_call_seconds", help, None, MetricType::Histogram)?;
         histograms(family, &all, |series| &series.seconds)?;
-        let family =
-            encoder.encode_descriptor("rule_memory_bytes", "Memory of a call of a rule", None, MetricType::Histogram)?;
+        let family = encoder.encode_descriptor(
+            "rule_memory_bytes",
+            "Memory of a call of a rule",
+            None,
+            MetricType::Histogram,
+        )?;
         histograms(family, &all, |series| &series.memory)
     }
 }

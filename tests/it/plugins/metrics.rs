@@ -116,7 +116,14 @@ fn series_are_bounded_and_the_version_that_is_called_stays() {
     };
     let record = Record::default();
     let call = |rule: &RuleVersion| {
-        metrics.called(&Called { rule, step: 1, function: "apply", appointment: "crm:1", fault: None, record: &record });
+        metrics.called(&Called {
+            rule,
+            step: 1,
+            function: "apply",
+            appointment: "crm:1",
+            fault: None,
+            record: &record,
+        });
     };
     let stays = RuleVersion { rule: "stays".into(), ..version(0) };
     for number in 0..3 * METRIC_VERSIONS_MAX {

@@ -21,7 +21,9 @@ impl Rule for Misbehaves {
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
         let number = context.setting_number("number");
-        match context.setting_text("act").as_str() {
+        let act = context.setting_text("act");
+        let act = if act == "as-told" { source.subject.clone() } else { act };
+        match act.as_str() {
             "loop" => loop {
                 std::hint::black_box(());
             },
@@ -34,6 +36,8 @@ impl Rule for Misbehaves {
             "recurse" => draft.location = recurse(number).to_string(),
             "recurse-wide" => draft.location = recurse_wide([number; 512]).to_string(),
             "panic" => panic!("no such \u{202e}case: {number}"),
+            #[cfg(target_arch = "wasm32")]
+            "trap" => core::arch::wasm32::unreachable(),
             "overflow" => draft.location = "x".as_bytes()[usize::try_from(number).unwrap_or(9)].to_string(),
             // Harm at some appointments only.
             "poison" if source.subject.contains("poison") => panic!("poison"),
