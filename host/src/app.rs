@@ -6,7 +6,9 @@
 
 mod check;
 mod desk;
+mod keeper;
 mod lookups;
+mod metrics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use check::{CheckLine, check};
+use keeper::Keeper;
 use lookups::Lookups;
 
 use crate::clock::Clock;
@@ -29,7 +32,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
 use crate::notify::Notifier;
 use crate::people::Assignment;
-use crate::plugin::{Engine, EngineError, Live, LoadError, Observers};
+use crate::plugin::{Breaker, Engine, EngineError, Live, LoadError, Metrics, Observer, Observers};
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
 use crate::servers::Servers;
@@ -54,6 +57,8 @@ pub struct App {
     pub(crate) worker: Arc<Worker>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) notifier: Arc<Notifier>,
+    pub(crate) keeper: Keeper,
+    pub(crate) metrics: Metrics,
     pub(crate) started: DateTime<Utc>,
 }
 
@@ -130,7 +135,10 @@ impl App {
         let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
         let servers = Arc::new(servers(&config, &clock)?);
-        let rules = live(&config, engine, &servers)?;
+        let breaker = Arc::new(Breaker::new(clock.clone(), config.breaker.settings()));
+        let metrics = Metrics::default();
+        let observers: [Arc<dyn Observer>; 2] = [breaker.clone(), Arc::new(metrics.clone())];
+        let rules = live(&config, engine, &servers, Observers::new(observers))?;
         let notifier = Arc::new(Notifier::new(
             TimeDelta::from_std(Duration::from_secs(config.notify.digest_s)).unwrap_or(TimeDelta::MAX),
         ));
@@ -146,11 +154,27 @@ impl App {
         let feeds = Arc::new(Feeds::new(worker.clone(), feed_settings(&config)));
         let started = clock.now();
         let tasks = Tasks::new();
-        Ok(Arc::new(Self { config, clock, tasks, queue, ledger, servers, rules, worker, feeds, notifier, started }))
+        let keeper = Keeper::new(breaker);
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            tasks,
+            queue,
+            ledger,
+            servers,
+            rules,
+            worker,
+            feeds,
+            notifier,
+            keeper,
+            metrics,
+            started,
+        }))
     }
 
-    /// Sets workers, feeds and the rules folder's watch going.
-    pub fn start(&self) {
+    /// Sets workers, feeds and the watch over the rules and their folder going.
+    pub fn start(self: &Arc<Self>) {
+        self.keep_rules();
         self.worker.start(&self.tasks);
         self.feeds.start(&self.tasks);
         self.rules.watch(&self.tasks);
@@ -192,9 +216,8 @@ impl App {
 }
 
 /// The rules of a configuration, loaded through the gate.
-fn live(config: &Config, engine: Engine, servers: &Arc<Servers>) -> Result<Live, OpenError> {
-    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone())), Observers::default())
-        .map_err(OpenError::Rules)
+fn live(config: &Config, engine: Engine, servers: &Arc<Servers>, observers: Observers) -> Result<Live, OpenError> {
+    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone())), observers).map_err(OpenError::Rules)
 }
 
 /// The connectors of a configuration.

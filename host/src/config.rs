@@ -16,7 +16,7 @@ use crate::connector::sage::config::SageConfig;
 use crate::plugin::{ChainConfig, RuleEntry};
 
 pub use example::EXAMPLE;
-pub use sections::{ConflictPolicy, Control, ExchangeKind, ExchangeServer, Log, Notify, Sync};
+pub use sections::{Breaker, ConflictPolicy, Control, ExchangeKind, ExchangeServer, Log, Notify, Sync};
 
 /// Largest configuration file that is read: a mistake (a log, a database) is noticed instead of loaded.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -36,6 +36,7 @@ pub struct Config {
     pub sync: Sync,
     /// The chain in order; the default one if the operator wrote none.
     pub rules: Vec<RuleEntry>,
+    pub breaker: Breaker,
     pub control: Control,
     pub notify: Notify,
     pub log: Log,

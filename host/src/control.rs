@@ -46,6 +46,9 @@ pub trait Desk: Send + Sync {
     /// Loads the rules again. If one of them is refused, the chain in force stays and the refusal names the rule.
     async fn reload_rules(&self) -> Result<RuleChain, Refusal>;
 
+    /// Figures for a Prometheus server, in the OpenMetrics text format.
+    async fn metrics(&self) -> Result<String, Refusal>;
+
     /// Runs a pass now and answers when everything it found has been worked off, parked or put off; with `dry_run`, only
     /// plans it and writes nothing anywhere.
     async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal>;
@@ -73,6 +76,9 @@ pub struct Status {
     pub started: DateTime<Utc>,
     pub uptime_s: u64,
     pub generation: GenerationInfo,
+    /// Rules that are not called at present because they kept failing.
+    #[serde(default)]
+    pub set_aside: Vec<SetAside>,
     /// One per container: the CRM, and every mailbox.
     pub containers: Vec<ContainerStatus>,
     pub queue: QueueCounts,
@@ -91,6 +97,24 @@ pub struct Status {
 pub struct GenerationInfo {
     pub number: u64,
     pub digest: String,
+}
+
+/// A rule that kept failing and is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    pub rule: String,
+    pub version: String,
+    /// Hex SHA-256 of its file.
+    pub digest: String,
+    /// What it is no longer asked: `judging appointments`, `wording failures`, `matching users`.
+    pub duty: String,
+    pub since: DateTime<Utc>,
+    /// When it is tried again with one appointment.
+    pub until: DateTime<Utc>,
+    /// Kind of its last fault: `deadline`, `panic` ...
+    pub kind: String,
+    /// Appointments that wait for it.
+    pub parked: u64,
 }
 
 /// What the host watches, and how that goes.
@@ -199,6 +223,38 @@ pub struct QueueEntry {
     pub causes: Vec<String>,
     /// Why it failed last, or why it is parked.
     pub reason: Option<Reason>,
+    /// The call of a rule that failed, or in which the rule refused the appointment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<RuleFailure>,
+}
+
+/// All that is known of a call of a rule that failed, or in which it refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleFailure {
+    pub rule: String,
+    pub version: String,
+    /// Hex SHA-256 of the rule's file.
+    pub digest: String,
+    /// Position in the chain, from 1.
+    pub step: u32,
+    pub function: String,
+    /// `deadline`, `memory`, `table`, `stack`, `output`, `panic`, `trap`, `answer`, `start`, `set-aside`; or `refusal`, which
+    /// is the author's and no fault.
+    pub kind: String,
+    /// The appointment's key.
+    pub appointment: String,
+    pub field: Option<String>,
+    /// What happened, before a rule reworded it for people.
+    pub message: String,
+    /// Function names of the guest, innermost first, where known.
+    pub backtrace: Vec<String>,
+    pub elapsed_us: u64,
+    /// Bytes.
+    pub memory_peak: u64,
+    pub generation: GenerationInfo,
+    /// The same in the log.
+    pub correlation: String,
+    pub at: DateTime<Utc>,
 }
 
 /// Which entries to act on.
@@ -260,6 +316,9 @@ pub struct RuleInfo {
     pub file: String,
     /// Hex SHA-256 of the component.
     pub digest: String,
+    /// Set while it is not called because it kept failing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<SetAside>,
 }
 
 /// A pass a person asks for.

@@ -5,9 +5,10 @@
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `engine` (threads and clock), `package` (building rules).
+//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules).
 
 mod bindings;
+mod breaker;
 mod call;
 mod chain;
 mod convert;
@@ -17,10 +18,12 @@ mod limits;
 mod live;
 mod load;
 pub mod lookup;
+mod metrics;
 mod observe;
 pub mod package;
 mod schema;
 
+pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
 pub use call::Record;
 pub use chain::{Chain, LoadError, RuleInfo, StepTrace, Trace};
 pub use engine::{Engine, EngineError};
@@ -28,6 +31,7 @@ pub use entry::{ChainConfig, OnError, RuleEntry};
 pub use limits::{Limits, Line};
 pub use live::Live;
 pub use load::{API, About, Hook, Refused};
+pub use metrics::{Metrics, VERSIONS_MAX as METRIC_VERSIONS_MAX};
 pub use observe::{Called, Judged, Observer, Observers, RuleVersion};
 
 /// A built-in rule: its file name, and the component as it lies in `plugins/dist`.

@@ -14,6 +14,7 @@
 
 mod entry;
 mod index;
+mod parked;
 pub mod retry;
 mod view;
 
@@ -36,7 +37,7 @@ use crate::store::{Batch, Durable, SCAN_ROWS_MAX, Store, StoreError, Tree};
 pub use self::entry::CHANGES_MAX;
 pub use self::index::Blocked;
 pub use self::retry::RetrySettings;
-pub use self::view::{EntryState, EntryView, FailureRecord, QueueCounts};
+pub use self::view::{EntryState, EntryView, FailureRecord, ParkedBy, QueueCounts, RuleFailure};
 
 const ENTRIES: Tree = Tree("queue");
 const CURSORS: Tree = Tree("cursor");

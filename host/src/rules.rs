@@ -4,9 +4,12 @@
 //! (ours) are different types. Must not know: wasm, WIT, files.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use crate::model::{Appointment, Direction, Field, Person, User, UserId, Value};
 
@@ -33,7 +36,7 @@ pub trait Rules: Send + Sync {
 }
 
 /// Which generation of the chain did something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Generation {
     pub number: u64,
     /// First 12 hex digits of the digest over all rules and settings.
@@ -82,6 +85,30 @@ pub struct Refusal {
     pub field: Option<String>,
     /// Whether trying again later can help; else the entry is parked.
     pub retry: bool,
+    pub place: Place,
+}
+
+/// Which rule, of which chain, a refusal or a fault came from, and in which call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub version: String,
+    /// Hex SHA-256 of the rule's file.
+    pub digest: String,
+    /// Position in the chain, from 1.
+    pub step: u32,
+    pub generation: Generation,
+    pub elapsed: Duration,
+    pub memory_peak: u64,
+    /// The same in the log, in the queue's record and in the step's span: one call of one rule.
+    pub correlation: String,
+}
+
+/// A name for one call of one rule, unlike that of any other call of this host and of those before it.
+pub fn correlation() -> String {
+    static HOST: LazyLock<String> =
+        LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect());
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{}-{}", *HOST, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A field that both sides moved to different values, in terms of the CRM's own field.
@@ -125,7 +152,7 @@ pub struct Explanation {
 
 /// A rule that did not do its work: ours to report, never a business matter.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("rule {rule} {version} (step {step}, {function}) stopped: {kind}")]
+#[error("rule {rule} {version} (step {step}, {function}, generation {}) stopped: {kind}", generation.number)]
 pub struct Fault {
     pub rule: String,
     pub version: String,
@@ -133,7 +160,7 @@ pub struct Fault {
     pub digest: String,
     /// Position in the chain, from 1.
     pub step: u32,
-    /// `apply`, `resolve`, `explain`, `describe`.
+    /// `apply`, `resolve`, `explain`, `match-user`, `describe`.
     pub function: String,
     pub kind: FaultKind,
     /// The appointment's key.
@@ -142,6 +169,10 @@ pub struct Fault {
     pub memory_peak: u64,
     /// Function names of the guest, innermost first, where known.
     pub backtrace: Vec<String>,
+    /// The chain the rule ran in.
+    pub generation: Generation,
+    /// See [`Place::correlation`].
+    pub correlation: String,
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -164,10 +195,14 @@ pub enum FaultKind {
     Answer(String),
     #[error("could not be started: {0}")]
     Start(String),
+    /// It was not called: it failed too often of late.
+    #[error("set aside because it kept failing; tried again at {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
+    SetAside { until: DateTime<Utc> },
 }
 
 impl Fault {
-    /// Stable name of the kind: `deadline`, `memory`, `table`, `stack`, `output`, `panic`, `trap`, `answer`, `start`.
+    /// Stable name of the kind: `deadline`, `memory`, `table`, `stack`, `output`, `panic`, `trap`, `answer`, `start`,
+    /// `set-aside`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             FaultKind::Deadline { .. } => "deadline",
@@ -179,6 +214,7 @@ impl Fault {
             FaultKind::Trap(_) => "trap",
             FaultKind::Answer(_) => "answer",
             FaultKind::Start(_) => "start",
+            FaultKind::SetAside { .. } => "set-aside",
         }
     }
 
@@ -201,6 +237,17 @@ impl Fault {
                     self.rule
                 )
             }
+            FaultKind::SetAside { .. } => {
+                format!(
+                    "mend rule {} or go back to the version before it; the appointment is kept, and goes on by itself as soon as the rule works again or another version of it is in force",
+                    self.rule
+                )
+            }
         }
+    }
+
+    /// Whether the rule was not called because it is set aside.
+    pub fn is_set_aside(&self) -> bool {
+        matches!(self.kind, FaultKind::SetAside { .. })
     }
 }

@@ -11,6 +11,8 @@
 //! | `user.id` | id of a CRM user |
 //! | `writes.crm`, `writes.exchange`, `mails` | what a run wrote, and how many mails it declared |
 //! | `rule.name` | a rule in the chain |
+//! | `rule.version`, `rule.step`, `rule.function` | which call of it; with name, generation and correlation on the span `step` |
+//! | `correlation` | one call of one rule: the same in the queue's record of a failure |
 //! | `rules.generation`, `rules.digest` | number and short digest of the chain in force |
 //! | `error` | the chain of causes, in one line |
 //! | `notice.code`, `notice.about` | a message to people: its stable code, and what it concerns |

@@ -34,7 +34,7 @@ use crate::lifecycle::Tasks;
 use crate::model::{Change, Container, Key, MailBudget};
 use crate::notify::{Notice, Notifier};
 use crate::queue::{FailureRecord, Lease, Queue, QueueError};
-use crate::rules::{Failure, Rules};
+use crate::rules::{Failure, Generation, Rules};
 use crate::servers::Servers;
 
 /// How long a worker may take for one appointment before another may try: longer than all time limits of the requests one
@@ -168,8 +168,11 @@ impl Worker {
     /// # Errors
     /// [`Trouble`] that would keep it from being worked off.
     pub async fn plan(&self, key: &Key, changes: &[Change]) -> Result<Summary, Trouble> {
-        match self.consider(key, changes).await {
-            Err(Trouble::Belongs(other)) => self.consider(&other, changes).await.map(|decision| decision.summary()),
+        let rules = self.rules.current();
+        match self.consider(key, changes, &rules).await {
+            Err(Trouble::Belongs(other)) => {
+                self.consider(&other, changes, &rules).await.map(|decision| decision.summary())
+            }
             other => other.map(|decision| decision.summary()),
         }
     }
@@ -230,13 +233,15 @@ impl Worker {
     async fn work(&self, lease: Lease) -> Result<(), QueueError> {
         let mut conflicts = 0;
         loop {
-            match self.once(&lease.key, &lease.changes).await {
+            let rules = self.rules.current();
+            let generation = rules.generation();
+            match self.once(&lease.key, &lease.changes, &rules).await {
                 Ok((decision, done)) => {
                     self.account(&decision, &done);
                     if let Some(entry) = &done.entry
                         && let Err(error) = self.ledger.record(entry, done.event.into_iter().collect()).await
                     {
-                        return self.failed(lease, Trouble::from(error)).await;
+                        return self.failed(lease, Trouble::from(error), &generation).await;
                     }
                     return self.queue.ack(&lease).await;
                 }
@@ -245,10 +250,10 @@ impl Worker {
                 }
                 Err(Trouble::Belongs(key)) => return self.move_to(lease, &key).await,
                 Err(trouble) if trouble.leaves_alone() => {
-                    tracing::debug!(appointment.key = %lease.key, "Left alone: {trouble}");
+                    tracing::debug!(appointment.key = %lease.key, rules.generation = generation.number, "Left alone: {trouble}");
                     return self.queue.ack(&lease).await;
                 }
-                Err(trouble) => return self.failed(lease, trouble).await,
+                Err(trouble) => return self.failed(lease, trouble, &generation).await,
             }
         }
     }
@@ -258,8 +263,13 @@ impl Worker {
         self.queue.move_to(&lease, key).await
     }
 
-    async fn once(&self, key: &Key, changes: &[Change]) -> Result<(Decision, act::Done), Trouble> {
-        let decision = self.consider(key, changes).await?;
+    async fn once(
+        &self,
+        key: &Key,
+        changes: &[Change],
+        rules: &Arc<dyn Rules>,
+    ) -> Result<(Decision, act::Done), Trouble> {
+        let decision = self.consider(key, changes, rules).await?;
         let done = self.act(&decision).await?;
         Ok((decision, done))
     }
@@ -290,10 +300,11 @@ impl Worker {
     }
 
     /// The one place where an error turns back.
-    async fn failed(&self, lease: Lease, trouble: Trouble) -> Result<(), QueueError> {
+    async fn failed(&self, lease: Lease, trouble: Trouble, generation: &Generation) -> Result<(), QueueError> {
+        let rule = trouble.rule();
         match trouble {
             Trouble::Held { rule, reason, after } => {
-                tracing::info!(appointment.key = %lease.key, rule.name = rule, "Held for {after:?}: {reason}");
+                tracing::info!(appointment.key = %lease.key, rule.name = rule, rules.generation = generation.number, "Held for {after:?}: {reason}");
                 let record = self.record(&lease, "held-by-rule", "retry", &rule, reason, String::new());
                 self.queue.retry(&lease, Some(after), record, false).await
             }
@@ -305,6 +316,15 @@ impl Worker {
             Trouble::Server { server, container, error } => {
                 self.server_failed(lease, &server, &container, &error).await
             }
+            // People were told once, when the rule was set aside; the entry goes on by itself when that ends.
+            Trouble::Fault(fault) if fault.is_set_aside() => {
+                tracing::debug!(appointment.key = %lease.key, rule.name = fault.rule, rules.generation = generation.number, "Set aside with its rule");
+                let other = Trouble::Fault(fault);
+                let mut record =
+                    self.record(&lease, &other.code(), "park", &other.origin(), other.to_string(), other.hint());
+                record.rule = rule;
+                self.queue.set_aside(&lease, record).await
+            }
             other => {
                 let retry = other.retry();
                 let mut record = self.record(
@@ -314,6 +334,16 @@ impl Worker {
                     &other.origin(),
                     other.to_string(),
                     other.hint(),
+                );
+                record.rule = rule;
+                tracing::info!(
+                    appointment.key = %lease.key,
+                    code = record.code,
+                    rules.generation = generation.number,
+                    correlation = record.rule.as_ref().map(|rule| rule.correlation.as_str()),
+                    "{} after attempt {}",
+                    if retry { "Tried again later" } else { "Parked" },
+                    lease.attempt
                 );
                 self.reword(&lease, &mut record).await;
                 if retry {
@@ -451,6 +481,7 @@ impl Worker {
             hint,
             at: self.clock.now(),
             attempts: lease.attempt,
+            rule: None,
         }
     }
 
@@ -473,7 +504,7 @@ impl Worker {
             }
             Ok(None) => {}
             Err(fault) => {
-                tracing::warn!(error = %Chain(&fault), "A rule could not word a failure; it is told as it is")
+                tracing::warn!(error = %Chain(&fault), rules.generation = fault.generation.number, correlation = %fault.correlation, "A rule could not word a failure; it is told as it is")
             }
         }
     }

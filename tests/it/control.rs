@@ -13,8 +13,8 @@ use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
     Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
-    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, SideName, Status, Story, StoryLine,
-    SyncOrder, SyncReport, Which, WriteCounts,
+    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SetAside, SideName, Status,
+    Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use daybridge::lifecycle::Tasks;
 
@@ -50,6 +50,36 @@ fn entry(key: &str) -> QueueEntry {
         due: None,
         causes: vec!["feed".into(), "person".into()],
         reason: Some(reason()),
+        failure: Some(RuleFailure {
+            rule: "subject-line".into(),
+            version: "0.1.0".into(),
+            digest: "00".into(),
+            step: 2,
+            function: "apply".into(),
+            kind: "refusal".into(),
+            appointment: key.into(),
+            field: Some("regarding".into()),
+            message: "no-case: there is no case".into(),
+            backtrace: Vec::new(),
+            elapsed_us: 48,
+            memory_peak: 1 << 20,
+            generation: GenerationInfo { number: 2, digest: "0123456789ab".into() },
+            correlation: "0123456789ab-7".into(),
+            at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        }),
+    }
+}
+
+fn set_aside() -> SetAside {
+    SetAside {
+        rule: "subject-line".into(),
+        version: "0.1.0".into(),
+        digest: "00".into(),
+        duty: "judging appointments".into(),
+        since: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        until: DateTime::from_timestamp(1_800_000_030, 0).unwrap(),
+        kind: "panic".into(),
+        parked: 3,
     }
 }
 
@@ -60,6 +90,7 @@ fn status() -> Status {
         started: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         uptime_s: 61,
         generation: GenerationInfo { number: 2, digest: "0123456789ab".into() },
+        set_aside: vec![set_aside()],
         containers: vec![ContainerStatus {
             side: SideName::Exchange,
             server: "main".into(),
@@ -88,6 +119,7 @@ fn chain() -> RuleChain {
             hooks: vec!["apply".into()],
             file: "built in".into(),
             digest: "00".into(),
+            set_aside: Some(set_aside()),
         }],
     }
 }
@@ -168,6 +200,10 @@ impl Desk for NotingDesk {
         let cause = std::io::Error::other("disk on fire");
         Err(Refusal::failed("load the rules", &cause))
     }
+    async fn metrics(&self) -> Result<String, Refusal> {
+        self.note("metrics".into());
+        Ok("# EOF\n".into())
+    }
     async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {
         self.note(format!("sync {:?} sweep {} dry {}", order.containers, order.sweep, order.dry_run));
         Ok(report())
@@ -230,8 +266,9 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 11] = [
+const ROUTES: [(&str, &str); 12] = [
     ("GET", "/v1/status"),
+    ("GET", "/metrics"),
     ("GET", "/v1/queue"),
     ("GET", "/v1/queue/entry?key=crm:1"),
     ("POST", "/v1/queue/retry"),

@@ -9,22 +9,8 @@ use std::sync::Arc;
 use daybridge::clock::SystemClock;
 use daybridge::lifecycle::Tasks;
 use daybridge::sim::exchange::{self, Options, Running};
+use daybridge_tests::python::python;
 use serde_json::json;
-
-/// A Python that can import exchangelib: the one tests/run prepared, or the one on PATH where no one did.
-fn python() -> String {
-    if let Ok(prepared) = std::env::var("DAYBRIDGE_PYTHON") {
-        return prepared;
-    }
-    let check = Command::new("python3").args(["-c", "import exchangelib"]).stderr(Stdio::null()).status();
-    let found = std::env::var("CI").is_err() && check.is_ok_and(|status| status.success());
-    assert!(
-        found,
-        "no Python with exchangelib: run `bash tests/run`, which prepares one, \
-         or set DAYBRIDGE_PYTHON to an interpreter that has it"
-    );
-    "python3".into()
-}
 
 async fn start(tasks: &Tasks) -> Running {
     let listen = ([127, 0, 0, 1], 0).into();
@@ -38,7 +24,7 @@ fn check(case: &str, mails: serde_json::Value) {
     let running = runtime.block_on(start(&tasks));
     let given = json!({ "ews": running.ews_url(), "users": running.users() }).to_string();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/exchangelib_cases.py");
-    let mut client = Command::new(python())
+    let mut client = Command::new(python("exchangelib"))
         .args([script, case])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,8 +1,13 @@
-//! Rules on wasmtime: the default chain as data in and data out, guests that misbehave, the gate, replacement while running.
+//! Rules on wasmtime: the default chain as data in and data out, guests that misbehave, the gate, replacement while running,
+//! the breaker and the figures.
 //! All guests are built from source.
 
+mod breaker;
 mod chain;
 mod gate;
 mod harm;
+mod host;
 mod live;
+mod metrics;
+mod record;
 mod support;

@@ -11,7 +11,8 @@ use daybridge::clock::FixedClock;
 use daybridge::model::{Address, Cause, Change, Container, ItemRef, Key};
 use daybridge::queue::retry::{RetrySettings, delay};
 use daybridge::queue::{
-    CHANGES_MAX, EntryState, FailureRecord, Lease, Queue, QueueCounts, QueueError, QueueSettings, nothing_blocked,
+    CHANGES_MAX, EntryState, FailureRecord, Lease, Queue, QueueCounts, QueueError, QueueSettings, RuleFailure,
+    nothing_blocked,
 };
 use daybridge::store::{MemoryStore, Store};
 
@@ -43,6 +44,7 @@ fn failure(code: &str) -> FailureRecord {
         origin: "exchange".into(),
         at: start(),
         attempts: 1,
+        rule: None,
     }
 }
 
@@ -445,4 +447,32 @@ async fn waiting_ends_when_something_may_be_due() {
     let all = |_: &Key, _: &[Container]| true;
     let blocked = tokio::time::timeout(Duration::from_millis(50), bench.queue.wait(&all)).await;
     assert!(blocked.is_err(), "what is blocked wakes nobody");
+}
+
+#[tokio::test]
+async fn entries_set_aside_come_back_in_their_order_without_a_burnt_attempt() {
+    let mut bench = Bench::new().await;
+    let names = ["3", "1", "2"];
+    for name in names {
+        bench.put(name, Cause::Feed).await;
+        bench.pass(SETTLE);
+    }
+    let rule = RuleFailure { rule: "house".into(), kind: "set-aside".into(), step: 2, ..RuleFailure::default() };
+    let aside = FailureRecord { rule: Some(rule), ..failure("rule-set-aside") };
+    for name in names {
+        let lease = bench.lease_of(name).await;
+        bench.queue.set_aside(&lease, aside.clone()).await.unwrap();
+    }
+    assert!(bench.lease().await.is_none());
+    bench.restart().await;
+    let (cause, keys) = (aside.parked_by(), names.map(key));
+    assert_eq!(bench.queue.parked_by(), [(cause.clone(), 3)]);
+    assert_eq!(bench.queue.show(&keys[0]).await.unwrap().unwrap().failure, Some(aside));
+    assert_eq!(bench.queue.parked_keys(&cause, 2), keys[..2]);
+    assert_eq!(bench.queue.unpark(&keys[1..]).await.unwrap(), 2);
+    assert_eq!(bench.queue.unpark(&keys).await.unwrap(), 1, "what is not parked any more is left as it is");
+    assert_eq!((bench.queue.parked_by(), bench.queue.counts().waiting), (Vec::new(), 3));
+    for name in names {
+        assert_eq!(bench.lease_of(name).await.attempt, 1);
+    }
 }

@@ -5,9 +5,11 @@
 pub mod churn;
 pub mod crm;
 pub mod ews;
+pub mod figures;
 pub mod guests;
 pub mod host;
 pub mod program;
+pub mod python;
 pub mod time;
 pub mod wait;
 

@@ -12,14 +12,14 @@ use async_trait::async_trait;
 use super::{App, line};
 use crate::control::{
     Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, SYNC_LINES_MAX, SideName,
-    Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SYNC_LINES_MAX,
+    SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;
 use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
 use crate::plugin::Hook;
-use crate::queue::{EntryView, QueueError};
+use crate::queue::{EntryView, FailureRecord, QueueError};
 use crate::rules::Rules;
 use crate::worker::Summary;
 
@@ -75,6 +75,7 @@ impl Desk for App {
             started: self.started,
             uptime_s: (now - self.started).num_seconds().try_into().unwrap_or(0),
             generation: generation(&self.rules.current().generation()),
+            set_aside: self.set_aside(),
             containers,
             queue: QueueCounts {
                 waiting: counts.waiting as u64,
@@ -188,10 +189,10 @@ impl Desk for App {
     }
 
     async fn rules(&self) -> Result<RuleChain, Refusal> {
-        let chain = self.rules.current();
+        let (chain, set_aside) = (self.rules.current(), self.set_aside());
         Ok(RuleChain {
             generation: generation(&chain.generation()),
-            rules: chain.list().iter().map(rule_info).collect(),
+            rules: chain.list().iter().map(|rule| rule_info(rule, &set_aside)).collect(),
         })
     }
 
@@ -202,6 +203,10 @@ impl Desk for App {
         let loaded = loaded.map_err(|error| Refusal::failed("load the rules", &error))?;
         loaded.map_err(|error| Refusal::new(RefusalKind::Invalid, "rule-refused", line(&error), super::RULES_HINT))?;
         self.rules().await
+    }
+
+    async fn metrics(&self) -> Result<String, Refusal> {
+        self.figures().map_err(|error| Refusal::failed("write the figures", &error))
     }
 
     async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {
@@ -290,10 +295,15 @@ impl App {
     async fn work_off(&self) -> Result<(), Refusal> {
         let end = tokio::time::Instant::now() + PASS_LIMIT;
         while tokio::time::Instant::now() < end {
+            self.mind_rules().await.map_err(queue_failed)?;
             while self.worker.step().await.map_err(queue_failed)? {}
             let counts = self.queue.counts();
             let settling = counts.earliest_due.is_some_and(|due| due - self.clock.now() <= self.settle());
-            if counts.leased == 0 && !(counts.waiting > 0 && settling) {
+            // What the work did to the rules may let parked appointments go on, and they belong to the pass too.
+            if counts.leased == 0
+                && !(counts.waiting > 0 && settling)
+                && self.mind_rules().await.map_err(queue_failed)? == 0
+            {
                 break;
             }
             tokio::time::sleep(REST_PAUSE).await;
@@ -445,7 +455,7 @@ fn generation(generation: &crate::rules::Generation) -> GenerationInfo {
     GenerationInfo { number: generation.number, digest: generation.digest.clone() }
 }
 
-fn rule_info(rule: &crate::plugin::RuleInfo) -> RuleInfo {
+fn rule_info(rule: &crate::plugin::RuleInfo, set_aside: &[SetAside]) -> RuleInfo {
     RuleInfo {
         name: rule.name.clone(),
         version: rule.version.clone(),
@@ -455,6 +465,7 @@ fn rule_info(rule: &crate::plugin::RuleInfo) -> RuleInfo {
         hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
         file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
         digest: rule.digest.clone(),
+        set_aside: set_aside.iter().find(|aside| aside.rule == rule.name && aside.digest == rule.digest).cloned(),
     }
 }
 
@@ -489,7 +500,29 @@ fn entry(view: &EntryView) -> QueueEntry {
             message: failure.message.clone(),
             hint: failure.hint.clone(),
         }),
+        failure: view.failure.as_ref().and_then(|failure| rule_failure(&view.key, failure)),
     }
+}
+
+fn rule_failure(key: &Key, failure: &FailureRecord) -> Option<RuleFailure> {
+    let rule = failure.rule.as_ref()?;
+    Some(RuleFailure {
+        rule: rule.rule.clone(),
+        version: rule.version.clone(),
+        digest: rule.digest.clone(),
+        step: rule.step,
+        function: rule.function.clone(),
+        kind: rule.kind.clone(),
+        appointment: key.to_string(),
+        field: rule.field.clone(),
+        message: rule.message.clone(),
+        backtrace: rule.backtrace.clone(),
+        elapsed_us: u64::try_from(rule.elapsed.as_micros()).unwrap_or(u64::MAX),
+        memory_peak: rule.memory_peak,
+        generation: GenerationInfo { number: rule.generation, digest: rule.generation_digest.clone() },
+        correlation: rule.correlation.clone(),
+        at: failure.at,
+    })
 }
 
 fn story_line(event: &Event) -> StoryLine {

@@ -140,4 +140,25 @@ fn show(entry: &QueueEntry) {
     if let Some(reason) = &entry.reason {
         line(&format!("  {}: {}\n  hint: {}", reason.code, reason.message, reason.hint));
     }
+    if let Some(failure) = &entry.failure {
+        line(&format!(
+            "  rule {} {} (step {}, {}) in generation {}: {}{}",
+            failure.rule,
+            failure.version,
+            failure.step,
+            failure.function,
+            failure.generation.number,
+            failure.kind,
+            failure.field.as_ref().map(|field| format!(", field {field}")).unwrap_or_default(),
+        ));
+        line(&format!(
+            "  took {} us and {} KiB; in the log: {}",
+            failure.elapsed_us,
+            failure.memory_peak / 1024,
+            failure.correlation
+        ));
+        for frame in &failure.backtrace {
+            line(&format!("    at {frame}"));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::output::{line, table};
+use super::output::{count, line, table};
 use super::{Failure, HostChoice, output};
 use crate::control::RuleChain;
 use crate::plugin::package;
@@ -90,7 +90,11 @@ fn show(chain: &RuleChain) {
             let directions: Vec<&str> = rule.directions.iter().map(|direction| short(direction)).collect();
             vec![
                 position.to_string(),
-                if rule.enabled { rule.name.clone() } else { format!("{} (off)", rule.name) },
+                match (&rule.set_aside, rule.enabled) {
+                    (_, false) => format!("{} (off)", rule.name),
+                    (Some(_), true) => format!("{} (set aside)", rule.name),
+                    (None, true) => rule.name.clone(),
+                },
                 rule.version.clone(),
                 directions.join(" "),
                 rule.purpose.clone(),
@@ -99,6 +103,17 @@ fn show(chain: &RuleChain) {
         })
         .collect();
     table(&["#", "RULE", "VERSION", "DIRECTIONS", "PURPOSE", "FROM"], &rows);
+    for aside in chain.rules.iter().filter_map(|rule| rule.set_aside.as_ref()) {
+        line(&format!(
+            "\n{} {} kept failing (last: {}) and is set aside from {} until {}; {} for it",
+            aside.rule,
+            aside.version,
+            aside.kind,
+            aside.duty,
+            output::time(aside.until),
+            count(aside.parked, "appointment waits", "appointments wait"),
+        ));
+    }
 }
 
 fn short(direction: &str) -> &str {

@@ -57,6 +57,18 @@ fn show(status: &Status) {
             line(&format!("\n{}: {}\n  {}", container.container, paused.reason.message, paused.reason.hint));
         }
     }
+    for aside in &status.set_aside {
+        line(&format!(
+            "\nRule {} {} is set aside from {} since {} (last: {}); tried again {}; {} for it",
+            aside.rule,
+            aside.version,
+            aside.duty,
+            output::time(aside.since),
+            aside.kind,
+            output::time(aside.until),
+            count(aside.parked, "appointment waits", "appointments wait"),
+        ));
+    }
     for notice in status.notices.iter().rev().take(NOTICES_SHOWN) {
         line(&format!("\n{}\n  {}", notice.message, notice.hint));
     }

@@ -17,7 +17,7 @@ use crate::connector::http::Secret;
 use crate::connector::sage::config::SageConfig;
 use crate::model::{Address, Direction};
 use crate::plugin::lookup::Kind;
-use crate::plugin::{self, Limits, OnError, RuleEntry};
+use crate::plugin::{self, BreakerSettings, Limits, OnError, RuleEntry};
 use crate::telemetry;
 
 /// One Exchange server: how to reach it, and which of its mailboxes take part.
@@ -185,6 +185,80 @@ impl WrittenLimits {
     }
 }
 
+/// When a rule that keeps failing is set aside, and for how long.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// So many different appointments must have failed in it ...
+    pub appointments: u32,
+    /// ... and of the last so many calls ...
+    pub calls: u32,
+    /// ... so great a part (0 to 1) ...
+    pub part: f64,
+    /// ... within this time.
+    pub window_s: u64,
+    /// Until it is tried again with one appointment; doubles up to `longest_s`.
+    pub first_s: u64,
+    pub longest_s: u64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        let BreakerSettings { appointments, calls, part, window, first, longest } = BreakerSettings::default();
+        let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
+        Self {
+            appointments: number(appointments),
+            calls: number(calls),
+            part,
+            window_s: window.as_secs(),
+            first_s: first.as_secs(),
+            longest_s: longest.as_secs(),
+        }
+    }
+}
+
+impl Breaker {
+    pub fn settings(&self) -> BreakerSettings {
+        BreakerSettings {
+            appointments: self.appointments as usize,
+            calls: self.calls as usize,
+            part: self.part,
+            window: Duration::from_secs(self.window_s),
+            first: Duration::from_secs(self.first_s),
+            longest: Duration::from_secs(self.longest_s),
+        }
+    }
+
+    fn check(&self, document: &Document<'_>, section: &Section<'_>) -> Result<(), ConfigError> {
+        let wrong = |key: &str, problem: String, hint: &str| {
+            Err(document.wrong(&section.place(key), format!("breaker.{key} is {problem}"), hint))
+        };
+        if !(1..=1000).contains(&self.appointments) {
+            return wrong("appointments", self.appointments.to_string(), "use 1 to 1000 appointments");
+        }
+        if !(self.appointments..=1000).contains(&self.calls) {
+            return wrong("calls", self.calls.to_string(), "use at least breaker.appointments, and at most 1000 calls");
+        }
+        if !(self.part > 0.0 && self.part <= 1.0) {
+            return wrong(
+                "part",
+                self.part.to_string(),
+                "use a part of the calls, above 0 and up to 1: 0.5 is half of them",
+            );
+        }
+        if !(1..=24 * 60 * 60).contains(&self.window_s) {
+            return wrong("window_s", self.window_s.to_string(), "use 1 to 86400 seconds");
+        }
+        if !(1..=24 * 60 * 60).contains(&self.first_s) {
+            return wrong("first_s", self.first_s.to_string(), "use 1 to 86400 seconds");
+        }
+        if !(self.first_s..=24 * 60 * 60).contains(&self.longest_s) {
+            return wrong("longest_s", self.longest_s.to_string(), "use breaker.first_s up to 86400 seconds");
+        }
+        Ok(())
+    }
+}
+
 /// The interface for the command line and the CRM's doorbell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -254,7 +328,8 @@ fn ews() -> ExchangeKind {
 const EXCHANGE_HEAD: [&str; 3] = ["kind", "primary", "mailboxes"];
 
 /// Every section there is, for the hint on one that is not.
-const TOP: [&str; 9] = ["data", "rules_dir", "crm", "exchange", "sync", "rules", "control", "notify", "log"];
+const TOP: [&str; 10] =
+    ["data", "rules_dir", "crm", "exchange", "sync", "rules", "breaker", "control", "notify", "log"];
 
 /// Reads all sections of a document.
 pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
@@ -289,6 +364,10 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
         rules = plugin::default_chain();
     }
 
+    let section = top.take_section(document, "breaker")?;
+    let breaker: Breaker = document.read(section.clone())?;
+    breaker.check(document, &section)?;
+
     let mut control = top.take_section(document, "control")?;
     document.resolve(&mut control, "DAYBRIDGE_CONTROL", &["doorbell_token"])?;
     let listen = control.place("listen");
@@ -303,7 +382,19 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
 
     let notify = document.read(top.take_section(document, "notify")?)?;
     let log = log(document, top.take_section(document, "log")?)?;
-    Ok(Config { file: document.file.to_owned(), data, rules_dir, crm, exchange, sync, rules, control, notify, log })
+    Ok(Config {
+        file: document.file.to_owned(),
+        data,
+        rules_dir,
+        crm,
+        exchange,
+        sync,
+        rules,
+        breaker,
+        control,
+        notify,
+        log,
+    })
 }
 
 fn required(

@@ -14,6 +14,7 @@
 //! | `POST /v1/queue/discard` `{"key": "crm:4711"}` | [`Desk::queue_discard`] |
 //! | `GET /v1/trace?id=` | [`Desk::trace`] |
 //! | `GET /v1/rules`, `POST /v1/rules/reload` | [`Desk::rules`], [`Desk::reload_rules`] |
+//! | `GET /metrics` | [`Desk::metrics`], as text |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
@@ -145,6 +146,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/trace", get(trace))
         .route("/v1/rules", get(rules))
         .route("/v1/rules/reload", post(rules_reload))
+        .route("/metrics", get(metrics))
         .route("/v1/sync", post(sync))
         .route("/v1/doorbell", post(doorbell))
         .route("/v1/stop", post(stop))
@@ -277,6 +279,16 @@ async fn rules(State(desk): Shared) -> Response {
 async fn rules_reload(State(desk): Shared) -> Response {
     answer(desk.reload_rules().await)
 }
+
+async fn metrics(State(desk): Shared) -> Response {
+    match desk.metrics().await {
+        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
+}
+
+/// What a Prometheus server goes by to choose its parser.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 async fn sync(State(desk): Shared, body: Body) -> Response {
     match sent::<SyncOrder>(body) {

@@ -13,13 +13,13 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use super::bindings::daybridge::rules::types as wit;
 use super::bindings::daybridge::rules::{log, lookup, settings, types};
 use super::bindings::{Rule, RulePre};
-use super::convert;
+use super::convert::{self, Weight};
 use super::engine::STACK;
 use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
 use super::lookup::{Kind, LookupSource};
 use super::observe::{Called, Observer, Observers, RuleVersion};
 use crate::model::Address;
-use crate::rules::{Fault, FaultKind};
+use crate::rules::{Fault, FaultKind, Generation, Place, correlation};
 
 /// Bytes a call may move out of a rule, answers and arguments of imports together, in terms of the host's own types, which
 /// are larger than the texts in them. The true limits are the ones on answer and log; this one bounds the host's memory.
@@ -47,6 +47,8 @@ pub struct Callable {
     pub granted: Arc<[Kind]>,
     pub lookups: Arc<dyn LookupSource>,
     pub observers: Observers,
+    /// Of the chain it belongs to.
+    pub generation: Generation,
 }
 
 /// What a call left behind besides its answer.
@@ -55,6 +57,25 @@ pub struct Record {
     pub elapsed: Duration,
     pub memory_peak: u64,
     pub lines: Vec<Line>,
+    /// Bytes of log lines kept, and of those beyond the limit.
+    pub log_kept: u64,
+    pub log_dropped: u64,
+    /// Bytes of texts and numbers handed to the rule, and of its answer; what it looked up is not counted.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Of this call; see [`Place::correlation`].
+    pub correlation: String,
+}
+
+/// What a rule is asked.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// `apply`, `resolve`, `explain`, `match-user`.
+    pub function: &'static str,
+    /// The appointment's key, or blank.
+    pub appointment: &'a str,
+    /// Bytes of texts and numbers handed to the rule.
+    pub bytes_in: u64,
 }
 
 /// The imports a rule may have.
@@ -67,53 +88,84 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
 impl Callable {
     /// Calls one function in a fresh instance. `answer` looks at the answer before the instance is taken down and says in one line what
     /// is wrong with it, if something is.
-    pub fn call<A, T>(
+    pub fn call<A: Weight, T>(
         &self,
-        function: &'static str,
-        appointment: &str,
+        ask: Ask<'_>,
         enter: impl FnOnce(&Rule, &mut Store<State>) -> wasmtime::Result<A>,
         answer: impl FnOnce(A) -> Result<T, Bad>,
     ) -> (Result<T, Box<Fault>>, Record) {
-        let started = Instant::now();
-        if let Err(kind) = self.observers.admit(&self.identity, appointment) {
-            let fault = self.fault(function, appointment, kind, &Record::default(), Vec::new());
-            return (Err(Box::new(fault)), Record::default());
+        let mut record = Record { correlation: correlation(), bytes_in: ask.bytes_in, ..Record::default() };
+        let _span = self.span(&ask, &record).entered();
+        if let Err(kind) = self.observers.admit(&self.identity, ask.function, ask.appointment) {
+            record.bytes_in = 0;
+            self.observers.kept_out(&self.identity, ask.function);
+            return (Err(Box::new(self.fault(&ask, kind, &record, Vec::new()))), record);
         }
-        let mut store = self.store(appointment, started);
+        let started = Instant::now();
+        let mut store = self.store(ask.appointment, started);
         let result = self.pre.instantiate(&mut store).map_err(|error| (Phase::Start, error));
         let result = result.and_then(|rule| enter(&rule, &mut store).map_err(|error| (Phase::Call, error)));
-        let elapsed = started.elapsed();
+        record.elapsed = started.elapsed();
         let state = store.into_data();
         let kind_and_trace = match result {
-            Ok(value) => answer(value).map_err(|bad| (bad.kind(&self.limits), Vec::new())),
+            Ok(value) => {
+                record.bytes_out = value.weight();
+                answer(value).map_err(|bad| (bad.kind(&self.limits), Vec::new()))
+            }
             Err((phase, error)) => Err((self.kind(&state, phase, &error), backtrace(&error))),
         };
-        let record = Record { elapsed, memory_peak: state.meter.memory_peak(), lines: state.lines.finish() };
-        let result = kind_and_trace
-            .map_err(|(kind, backtrace)| Box::new(self.fault(function, appointment, kind, &record, backtrace)));
+        record.memory_peak = state.meter.memory_peak();
+        (record.log_kept, record.log_dropped) = state.lines.bytes();
+        record.lines = state.lines.finish();
+        let result = kind_and_trace.map_err(|(kind, backtrace)| Box::new(self.fault(&ask, kind, &record, backtrace)));
         self.observers.called(&Called {
             rule: &self.identity,
             step: self.step,
-            function,
-            appointment,
+            function: ask.function,
+            appointment: ask.appointment,
             fault: result.as_ref().err().map(|fault| &**fault),
             record: &record,
         });
         (result, record)
     }
 
-    fn fault(
-        &self,
-        function: &str,
-        appointment: &str,
-        kind: FaultKind,
-        record: &Record,
-        backtrace: Vec<String>,
-    ) -> Fault {
+    /// The span of one call. Names and numbers only: what a rule is given is somebody's.
+    fn span(&self, ask: &Ask<'_>, record: &Record) -> tracing::Span {
+        tracing::debug_span!(
+            "step",
+            rule.name = %self.identity.rule,
+            rule.version = %self.identity.version,
+            rule.step = self.step,
+            rule.function = ask.function,
+            rules.generation = self.generation.number,
+            correlation = %record.correlation,
+        )
+    }
+
+    /// Where this rule stands, for a refusal of this call.
+    pub fn place(&self, record: &Record) -> Place {
+        let RuleVersion { rule: _, version, digest } = self.identity.clone();
+        let (step, generation) = (self.step, self.generation.clone());
+        let (elapsed, memory_peak) = (record.elapsed, record.memory_peak);
+        Place { version, digest, step, generation, elapsed, memory_peak, correlation: record.correlation.clone() }
+    }
+
+    fn fault(&self, ask: &Ask<'_>, kind: FaultKind, record: &Record, backtrace: Vec<String>) -> Fault {
         let RuleVersion { rule, version, digest } = self.identity.clone();
-        let (function, appointment) = (function.to_owned(), appointment.to_owned());
-        let (step, elapsed, memory_peak) = (self.step, record.elapsed, record.memory_peak);
-        Fault { rule, version, digest, step, function, kind, appointment, elapsed, memory_peak, backtrace }
+        Fault {
+            rule,
+            version,
+            digest,
+            step: self.step,
+            function: ask.function.to_owned(),
+            kind,
+            appointment: ask.appointment.to_owned(),
+            elapsed: record.elapsed,
+            memory_peak: record.memory_peak,
+            backtrace,
+            generation: self.generation.clone(),
+            correlation: record.correlation.clone(),
+        }
     }
 
     /// A store with every limit in force before anything of the rule exists.

@@ -22,7 +22,9 @@ use super::lookup::LookupSource;
 use super::observe::{Judged, Observer, Observers};
 use super::schema;
 use crate::model::{Direction, Field, Person, User, UserId};
-use crate::rules::{Call, Conflict, Explanation, Failure, Fault, FaultKind, Generation, Resolution, Rules, Verdict};
+use crate::rules::{
+    Call, Conflict, Explanation, Failure, Fault, FaultKind, Generation, Resolution, Rules, Verdict, correlation,
+};
 
 /// A chain could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -131,24 +133,15 @@ impl Chain {
         }
         let digest = load::hex(&whole.finalize()).chars().take(12).collect();
         let generation = Generation { number: engine.next_generation(), digest };
-        Ok(Self {
-            generation,
-            engine: engine.clone(),
-            steps: steps.into(),
-            infos: infos.into(),
-            observers: Observers::default(),
-        })
+        let observers = Observers::default();
+        let steps = bind(&steps, &generation, &observers);
+        Ok(Self { generation, engine: engine.clone(), steps, infos: infos.into(), observers })
     }
 
     /// The same chain, with somebody who is told what its rules do.
     #[must_use]
     pub fn observed(mut self, observers: &Observers) -> Self {
-        let observe = |step: &Step| {
-            let mut step = step.clone();
-            step.callable.observers = observers.clone();
-            step
-        };
-        self.steps = self.steps.iter().map(observe).collect();
+        self.steps = bind(&self.steps, &self.generation, observers);
         self.observers = observers.clone();
         self
     }
@@ -182,8 +175,21 @@ impl Chain {
             elapsed: Duration::ZERO,
             memory_peak: 0,
             backtrace: Vec::new(),
+            generation: self.generation.clone(),
+            correlation: correlation(),
         }
     }
+}
+
+/// The steps as parts of a chain: each knows of which generation it is, and who is told what it does.
+fn bind(steps: &[Step], generation: &Generation, observers: &Observers) -> Arc<[Step]> {
+    let bind = |step: &Step| {
+        let mut step = step.clone();
+        step.callable.generation = generation.clone();
+        step.callable.observers = observers.clone();
+        step
+    };
+    steps.iter().map(bind).collect()
 }
 
 impl std::fmt::Debug for Chain {

@@ -135,22 +135,98 @@ pub fn person(person: Person) -> wit::Person {
 
 /// Bytes of texts in edits, and a small sum for everything else, to hold against the answer limit.
 pub fn size(fields: &[wit::Field]) -> u64 {
+    fields.iter().map(|field| field.name.len() + value_size(&field.value)).sum::<usize>() as u64
+}
+
+fn value_size(value: &wit::Value) -> usize {
     let texts = |texts: &[&str]| texts.iter().map(|text| text.len()).sum::<usize>();
-    let each = |field: &wit::Field| {
-        let value = match &field.value {
-            wit::Value::Text(text) => text.len(),
-            wit::Value::Texts(list) => list.iter().map(|text| text.len() + 8).sum(),
-            wit::Value::Person(person) => texts(&[&person.name, &person.address]),
-            wit::Value::People(people) => people.iter().map(|one| texts(&[&one.name, &one.address]) + 32).sum(),
-            wit::Value::Links(links) => {
-                links.iter().map(|link| texts(&[&link.entity, &link.id, &link.name]) + 24).sum()
+    match value {
+        wit::Value::Text(text) => text.len(),
+        wit::Value::Texts(list) => list.iter().map(|text| text.len() + 8).sum(),
+        wit::Value::Person(person) => texts(&[&person.name, &person.address]),
+        wit::Value::People(people) => people.iter().map(|one| texts(&[&one.name, &one.address]) + 32).sum(),
+        wit::Value::Links(links) => links.iter().map(|link| texts(&[&link.entity, &link.id, &link.name]) + 24).sum(),
+        wit::Value::Time(_) => 64,
+        wit::Value::Empty | wit::Value::Flag(_) | wit::Value::Number(_) | wit::Value::Decimal(_) => 8,
+    }
+}
+
+/// How much of a rule's answer there is, in bytes as [`size`] counts them.
+pub trait Weight {
+    fn weight(&self) -> u64;
+}
+
+impl Weight for wit::Verdict {
+    fn weight(&self) -> u64 {
+        match self {
+            wit::Verdict::Pass(edits) => size(edits),
+            wit::Verdict::Skip(reason) => reason.len() as u64,
+            wit::Verdict::Hold(pause) => pause.reason.len() as u64 + 4,
+            wit::Verdict::Refuse(problem) => {
+                let field = problem.field.as_ref().map_or(0, String::len);
+                (problem.code.len() + problem.message.len() + field) as u64 + size(&problem.more)
             }
-            wit::Value::Time(_) => 64,
-            wit::Value::Empty | wit::Value::Flag(_) | wit::Value::Number(_) | wit::Value::Decimal(_) => 8,
+        }
+    }
+}
+
+impl Weight for Vec<wit::Resolution> {
+    fn weight(&self) -> u64 {
+        let each = |resolution: &wit::Resolution| {
+            let value = match &resolution.choice {
+                wit::Choice::Crm | wit::Choice::Exchange => 1,
+                wit::Choice::Other(value) => value_size(value),
+            };
+            (resolution.field.len() + value) as u64
         };
-        field.name.len() + value
-    };
-    fields.iter().map(each).sum::<usize>() as u64
+        self.iter().map(each).sum()
+    }
+}
+
+impl Weight for Option<wit::Explanation> {
+    fn weight(&self) -> u64 {
+        self.as_ref()
+            .map_or(0, |words| (words.title.len() + words.text.len() + words.hint.len()) as u64 + size(&words.more))
+    }
+}
+
+impl Weight for Option<String> {
+    fn weight(&self) -> u64 {
+        self.as_ref().map_or(0, |text| text.len() as u64)
+    }
+}
+
+impl Weight for wit::Description {
+    fn weight(&self) -> u64 {
+        (self.name.len() + self.purpose.len() + self.settings_schema.len()) as u64 + size(&self.more)
+    }
+}
+
+impl Weight for [wit::Conflict] {
+    fn weight(&self) -> u64 {
+        let each = |conflict: &wit::Conflict| {
+            let values = [&conflict.base, &conflict.crm, &conflict.exchange];
+            (conflict.field.len() + values.map(value_size).into_iter().sum::<usize>()) as u64
+        };
+        self.iter().map(each).sum()
+    }
+}
+
+impl Weight for wit::Failure {
+    fn weight(&self) -> u64 {
+        let texts = [&self.code, &self.class, &self.origin, &self.message, &self.hint, &self.appointment];
+        texts.iter().map(|text| text.len() as u64).sum::<u64>() + 4 + size(&self.more)
+    }
+}
+
+impl Weight for [wit::User] {
+    fn weight(&self) -> u64 {
+        let each = |user: &wit::User| {
+            let texts = [&user.id, &user.logon, &user.first_name, &user.last_name, &user.address];
+            texts.iter().map(|text| text.len() as u64).sum::<u64>() + 2 + size(&user.more)
+        };
+        self.iter().map(each).sum()
+    }
 }
 
 fn named(name: &str) -> Result<Field, String> {

@@ -132,6 +132,7 @@ impl ResourceLimiter for Meter {
 #[derive(Debug)]
 pub struct Lines {
     left: u64,
+    kept: u64,
     dropped: u64,
     lines: Vec<Line>,
 }
@@ -149,7 +150,7 @@ const LINE_COST: u64 = 16;
 
 impl Lines {
     pub fn new(limits: &Limits) -> Self {
-        Self { left: limits.log, dropped: 0, lines: Vec::new() }
+        Self { left: limits.log, kept: 0, dropped: 0, lines: Vec::new() }
     }
 
     pub fn push(&mut self, level: &'static str, text: &str) {
@@ -157,6 +158,7 @@ impl Lines {
         match self.left.checked_sub(cost) {
             Some(left) => {
                 self.left = left;
+                self.kept += text.len() as u64;
                 self.lines.push(Line { level, text: clean(text) });
             }
             None => {
@@ -165,6 +167,11 @@ impl Lines {
                 self.dropped += text.len() as u64;
             }
         }
+    }
+
+    /// Bytes of the lines that were kept, and of those that were not.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.kept, self.dropped)
     }
 
     /// The lines, and at the end how many bytes were dropped.

@@ -13,13 +13,13 @@ use wasmparser::{Parser, Payload, Validator};
 
 use super::bindings::RulePre;
 use super::bindings::daybridge::rules::types as wit;
-use super::call::{Bad, Callable, Record};
+use super::call::{Ask, Bad, Callable, Record};
 use super::engine::Engine;
 use super::limits::{Limits, clean};
 use super::lookup::{Kind, NoLookups};
 use super::observe::{Observers, RuleVersion};
 use crate::model::Direction;
-use crate::rules::{Fault, FaultKind};
+use crate::rules::{Fault, FaultKind, Generation};
 
 /// A rule larger than this is not a rule: the default ones take a few tens of KB, one with a script engine inside a few MB.
 pub const SIZE_MAX: u64 = 16 << 20;
@@ -128,6 +128,7 @@ pub(super) fn accept(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<A
         granted: Arc::new([]),
         lookups: Arc::new(NoLookups),
         observers: Observers::default(),
+        generation: Generation::default(),
     };
     let about = describe(engine, &callable)?;
     callable.identity.rule.clone_from(&about.name);
@@ -146,8 +147,7 @@ fn start(fault: &Fault) -> String {
 fn describe(engine: &Engine, callable: &Callable) -> Result<About, Refused> {
     let (described, _): (_, Record) = engine.run_here(|| {
         callable.call(
-            "describe",
-            "",
+            Ask { function: "describe", appointment: "", bytes_in: 0 },
             |rule, store| rule.daybridge_rules_hooks().call_describe(store),
             |description| about(description).map_err(Bad::Value),
         )

@@ -15,9 +15,14 @@ pub trait Observer: Send + Sync {
     ///
     /// # Errors
     /// The kind of the fault the appointment meets instead of the call.
-    fn admit(&self, rule: &RuleVersion, appointment: &str) -> Result<(), FaultKind> {
-        let _ = (rule, appointment);
+    fn admit(&self, rule: &RuleVersion, function: &'static str, appointment: &str) -> Result<(), FaultKind> {
+        let _ = (rule, function, appointment);
         Ok(())
+    }
+
+    /// Somebody did not admit a call, so it was not made.
+    fn kept_out(&self, rule: &RuleVersion, function: &'static str) {
+        let _ = (rule, function);
     }
 
     /// A call of a rule ended, whichever function it was of.
@@ -74,8 +79,12 @@ impl Observers {
 }
 
 impl Observer for Observers {
-    fn admit(&self, rule: &RuleVersion, appointment: &str) -> Result<(), FaultKind> {
-        self.0.iter().try_for_each(|observer| observer.admit(rule, appointment))
+    fn admit(&self, rule: &RuleVersion, function: &'static str, appointment: &str) -> Result<(), FaultKind> {
+        self.0.iter().try_for_each(|observer| observer.admit(rule, function, appointment))
+    }
+
+    fn kept_out(&self, rule: &RuleVersion, function: &'static str) {
+        self.0.iter().for_each(|observer| observer.kept_out(rule, function));
     }
 
     fn called(&self, called: &Called<'_>) {

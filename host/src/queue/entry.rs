@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::FailureRecord;
+use super::view::{FailureRecord, ParkedBy, RuleFailure};
 use crate::model::{Cause, Change, Container};
 use crate::store::record::{Record, RecordError, StoredChange};
 
@@ -113,6 +113,18 @@ impl Entry {
         self.due = due;
     }
 
+    /// What parked it; none if it is not parked. One without a failure has the empty cause.
+    pub fn parked_by(&self) -> Option<ParkedBy> {
+        let none = || ParkedBy { code: String::new(), origin: String::new(), kind: None };
+        self.parked.then(|| self.failure.as_ref().map_or_else(none, FailureRecord::parked_by))
+    }
+
+    /// Parked no longer, in the place in line that it had.
+    pub fn unpark(&mut self) {
+        self.parked = false;
+        self.attempts = 0;
+    }
+
     /// Changes that came after the lease.
     pub fn fresh(&self, below: u64) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |(number, _)| *number >= below).map(|(_, change)| change)
@@ -201,6 +213,29 @@ struct StoredFailure {
     origin: String,
     at: DateTime<Utc>,
     attempts: u32,
+    /// Hosts before this field existed kept the texts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<StoredRuleFailure>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredRuleFailure {
+    rule: String,
+    version: String,
+    digest: String,
+    step: u32,
+    function: String,
+    kind: String,
+    #[serde(default)]
+    field: Option<String>,
+    message: String,
+    #[serde(default)]
+    backtrace: Vec<String>,
+    elapsed_us: u64,
+    memory_peak: u64,
+    generation: u64,
+    generation_digest: String,
+    correlation: String,
 }
 
 impl Record for StoredEntry {
@@ -243,14 +278,56 @@ impl TryFrom<StoredEntry> for Entry {
 
 impl From<FailureRecord> for StoredFailure {
     fn from(from: FailureRecord) -> Self {
-        let FailureRecord { code, class, message, hint, origin, at, attempts } = from;
-        Self { code, class, message, hint, origin, at, attempts }
+        let FailureRecord { code, class, message, hint, origin, at, attempts, rule } = from;
+        Self { code, class, message, hint, origin, at, attempts, rule: rule.map(Into::into) }
     }
 }
 
 impl From<StoredFailure> for FailureRecord {
     fn from(from: StoredFailure) -> Self {
-        let StoredFailure { code, class, message, hint, origin, at, attempts } = from;
-        Self { code, class, message, hint, origin, at, attempts }
+        let StoredFailure { code, class, message, hint, origin, at, attempts, rule } = from;
+        Self { code, class, message, hint, origin, at, attempts, rule: rule.map(Into::into) }
+    }
+}
+
+impl From<RuleFailure> for StoredRuleFailure {
+    fn from(from: RuleFailure) -> Self {
+        Self {
+            rule: from.rule,
+            version: from.version,
+            digest: from.digest,
+            step: from.step,
+            function: from.function,
+            kind: from.kind,
+            field: from.field,
+            message: from.message,
+            backtrace: from.backtrace,
+            elapsed_us: u64::try_from(from.elapsed.as_micros()).unwrap_or(u64::MAX),
+            memory_peak: from.memory_peak,
+            generation: from.generation,
+            generation_digest: from.generation_digest,
+            correlation: from.correlation,
+        }
+    }
+}
+
+impl From<StoredRuleFailure> for RuleFailure {
+    fn from(from: StoredRuleFailure) -> Self {
+        Self {
+            rule: from.rule,
+            version: from.version,
+            digest: from.digest,
+            step: from.step,
+            function: from.function,
+            kind: from.kind,
+            field: from.field,
+            message: from.message,
+            backtrace: from.backtrace,
+            elapsed: Duration::from_micros(from.elapsed_us),
+            memory_peak: from.memory_peak,
+            generation: from.generation,
+            generation_digest: from.generation_digest,
+            correlation: from.correlation,
+        }
     }
 }

@@ -3,11 +3,12 @@
 //! Promises: a key is leased at most once at a time; entries come out in the order they are due. Must not know: store,
 //! clock, what the changes say.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::entry::Entry;
+use super::view::ParkedBy;
 use crate::model::{Container, Key};
 
 /// Whether work on an entry has to wait (a throttled mailbox, a server that is down), by its key and its containers.
@@ -18,12 +19,14 @@ pub struct Index {
     slots: HashMap<Key, Slot>,
     waiting: BTreeSet<(DateTime<Utc>, Key)>,
     leases: BTreeSet<(DateTime<Utc>, Key)>,
-    parked: usize,
+    /// By cause, in the order in which they were due.
+    parked: BTreeMap<ParkedBy, BTreeSet<(DateTime<Utc>, Key)>>,
 }
 
 #[derive(Debug)]
 struct Slot {
     stand: Stand,
+    parked_by: Option<ParkedBy>,
     /// Due, or when the lease ends.
     at: DateTime<Utc>,
     containers: Vec<Container>,
@@ -55,13 +58,16 @@ impl Index {
 
     /// Files an entry that is not leased, or no longer.
     pub fn file(&mut self, key: &Key, entry: &Entry) {
-        let stand = if entry.parked { Stand::Parked } else { Stand::Waiting };
-        self.set(key, stand, entry.due, entry.containers());
+        let parked_by = entry.parked_by();
+        let stand = if parked_by.is_some() { Stand::Parked } else { Stand::Waiting };
+        let slot = Slot { stand, parked_by, at: entry.due, containers: entry.containers() };
+        self.set(key, slot);
     }
 
     /// Files an entry as leased until `end`.
     pub fn file_leased(&mut self, key: &Key, entry: &Entry, token: u64, below: u64, end: DateTime<Utc>) {
-        self.set(key, Stand::Leased { token, below }, end, entry.containers());
+        let stand = Stand::Leased { token, below };
+        self.set(key, Slot { stand, parked_by: None, at: end, containers: entry.containers() });
     }
 
     pub fn remove(&mut self, key: &Key) {
@@ -73,23 +79,29 @@ impl Index {
                 Stand::Leased { .. } => {
                     self.leases.remove(&(slot.at, key.clone()));
                 }
-                Stand::Parked => self.parked -= 1,
+                Stand::Parked => {
+                    if let Some(cause) = slot.parked_by
+                        && let Some(parked) = self.parked.get_mut(&cause)
+                    {
+                        parked.remove(&(slot.at, key.clone()));
+                        if parked.is_empty() {
+                            self.parked.remove(&cause);
+                        }
+                    }
+                }
             }
         }
     }
 
-    fn set(&mut self, key: &Key, stand: Stand, at: DateTime<Utc>, containers: Vec<Container>) {
+    fn set(&mut self, key: &Key, slot: Slot) {
         self.remove(key);
-        match stand {
-            Stand::Waiting => {
-                self.waiting.insert((at, key.clone()));
-            }
-            Stand::Leased { .. } => {
-                self.leases.insert((at, key.clone()));
-            }
-            Stand::Parked => self.parked += 1,
-        }
-        self.slots.insert(key.clone(), Slot { stand, at, containers });
+        let place = (slot.at, key.clone());
+        match (slot.stand, &slot.parked_by) {
+            (Stand::Leased { .. }, _) => self.leases.insert(place),
+            (Stand::Parked, Some(cause)) => self.parked.entry(cause.clone()).or_default().insert(place),
+            (Stand::Waiting | Stand::Parked, _) => self.waiting.insert(place),
+        };
+        self.slots.insert(key.clone(), slot);
     }
 
     /// Moves a lease's end.
@@ -139,7 +151,17 @@ impl Index {
     }
 
     pub fn parked(&self) -> usize {
-        self.parked
+        self.parked.values().map(BTreeSet::len).sum()
+    }
+
+    /// How many entries each cause has parked.
+    pub fn parked_by(&self) -> Vec<(ParkedBy, usize)> {
+        self.parked.iter().map(|(cause, parked)| (cause.clone(), parked.len())).collect()
+    }
+
+    /// The entries that a cause has parked, first come first, at most so many.
+    pub fn parked_keys(&self, cause: &ParkedBy, most: usize) -> Vec<Key> {
+        self.parked.get(cause).into_iter().flatten().take(most).map(|(_, key)| key.clone()).collect()
     }
 
     pub fn earliest_due(&self) -> Option<DateTime<Utc>> {

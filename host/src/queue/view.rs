@@ -2,6 +2,8 @@
 //!
 //! Promises: texts of failures are bounded. Must not know: store, index.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::entry::Entry;
@@ -24,6 +26,47 @@ pub struct FailureRecord {
     pub origin: String,
     pub at: DateTime<Utc>,
     pub attempts: u32,
+    /// What is known of the call, if a rule failed or refused.
+    pub rule: Option<RuleFailure>,
+}
+
+/// The call of a rule that failed, or in which it refused the appointment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleFailure {
+    pub rule: String,
+    pub version: String,
+    /// Hex SHA-256 of the rule's file.
+    pub digest: String,
+    /// Position in the chain, from 1.
+    pub step: u32,
+    /// `apply`, `resolve`, ...
+    pub function: String,
+    /// Kind of the fault, or `refusal`.
+    pub kind: String,
+    /// The field that is to blame, where the rule named one.
+    pub field: Option<String>,
+    /// What happened, as it was before anybody reworded it for people.
+    pub message: String,
+    /// Function names of the guest, innermost first, where known.
+    pub backtrace: Vec<String>,
+    pub elapsed: Duration,
+    pub memory_peak: u64,
+    /// Number and short digest of the chain it ran in.
+    pub generation: u64,
+    pub generation_digest: String,
+    /// The same in the log.
+    pub correlation: String,
+}
+
+/// What parked an entry: entries with the same cause wait for the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParkedBy {
+    /// See [`FailureRecord::code`].
+    pub code: String,
+    /// See [`FailureRecord::origin`].
+    pub origin: String,
+    /// See [`RuleFailure::kind`]; none if it was not a rule.
+    pub kind: Option<String>,
 }
 
 /// An entry as people see it.
@@ -101,9 +144,19 @@ impl EntryView {
 }
 
 impl FailureRecord {
+    /// The cause under which an entry with this failure is parked.
+    pub fn parked_by(&self) -> ParkedBy {
+        ParkedBy {
+            code: self.code.clone(),
+            origin: self.origin.clone(),
+            kind: self.rule.as_ref().map(|rule| rule.kind.clone()),
+        }
+    }
+
     /// Cuts texts to what the queue keeps.
     pub(super) fn cut(mut self) -> Self {
-        for text in [&mut self.message, &mut self.hint] {
+        let rule = self.rule.as_mut().map(|rule| &mut rule.message);
+        for text in [&mut self.message, &mut self.hint].into_iter().chain(rule) {
             if let Some((at, _)) = text.char_indices().nth(FAILURE_TEXT_MAX) {
                 text.truncate(at);
                 text.push('…');

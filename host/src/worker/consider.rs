@@ -91,10 +91,15 @@ struct Judged {
 
 impl Worker {
     /// Reads, judges and plans; writes nothing.
-    pub(crate) async fn consider(&self, key: &Key, changes: &[Change]) -> Result<Decision, Trouble> {
+    pub(crate) async fn consider(
+        &self,
+        key: &Key,
+        changes: &[Change],
+        rules: &Arc<dyn Rules>,
+    ) -> Result<Decision, Trouble> {
         let entry = self.ledger.get(key).await?;
         let view = self.look(key, entry.as_ref(), changes).await?;
-        let rules = self.rules.current();
+        let rules = Arc::clone(rules);
         let live = entry.as_ref().filter(|entry| entry.state == State::Live);
         let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
         let exchange_base = entry.as_ref().and_then(|entry| entry.exchange.as_ref()).map(|known| &known.appointment);

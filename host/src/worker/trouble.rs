@@ -9,7 +9,7 @@ use crate::connector;
 use crate::error::Chain;
 use crate::ledger::LedgerError;
 use crate::model::{Container, Key, Side, WrongType};
-use crate::queue::QueueError;
+use crate::queue::{QueueError, RuleFailure};
 use crate::rules::{Fault, Refusal};
 
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +112,15 @@ impl Trouble {
         }
     }
 
+    /// The call of a rule that it came from, for the queue's record.
+    pub fn rule(&self) -> Option<RuleFailure> {
+        match self {
+            Trouble::Fault(fault) => Some(of_fault(fault)),
+            Trouble::Refused(refusal) => Some(of_refusal(refusal)),
+            _ => None,
+        }
+    }
+
     /// Whether this is no failure at all: the appointment is none of the sync's business as things stand. A sweep looks at
     /// it again, and `daybridge trace` tells the reason.
     pub fn leaves_alone(&self) -> bool {
@@ -135,6 +144,44 @@ impl Trouble {
             | Trouble::NoCalendar
             | Trouble::Orphan => false,
         }
+    }
+}
+
+fn of_fault(fault: &Fault) -> RuleFailure {
+    RuleFailure {
+        rule: fault.rule.clone(),
+        version: fault.version.clone(),
+        digest: fault.digest.clone(),
+        step: fault.step,
+        function: fault.function.clone(),
+        kind: fault.kind_name().to_owned(),
+        field: None,
+        message: fault.kind.to_string(),
+        backtrace: fault.backtrace.clone(),
+        elapsed: fault.elapsed,
+        memory_peak: fault.memory_peak,
+        generation: fault.generation.number,
+        generation_digest: fault.generation.digest.clone(),
+        correlation: fault.correlation.clone(),
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> RuleFailure {
+    RuleFailure {
+        rule: refusal.rule.clone(),
+        version: refusal.place.version.clone(),
+        digest: refusal.place.digest.clone(),
+        step: refusal.place.step,
+        function: "apply".to_owned(),
+        kind: "refusal".to_owned(),
+        field: refusal.field.clone(),
+        message: format!("{}: {}", refusal.code, refusal.message),
+        elapsed: refusal.place.elapsed,
+        memory_peak: refusal.place.memory_peak,
+        generation: refusal.place.generation.number,
+        generation_digest: refusal.place.generation.digest.clone(),
+        correlation: refusal.place.correlation.clone(),
+        backtrace: Vec::new(),
     }
 }
 

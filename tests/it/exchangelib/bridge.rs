@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use daybridge_tests::crm::Booking;
 use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::python::python;
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::SUSAN;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ async fn susan(host: &TestHost, mut order: Value) -> Vec<Value> {
     order["ews"] = json!(host.servers.exchange.ews_url());
     order["users"] = json!(host.servers.exchange.users());
     order["login"] = json!("susan.maye");
-    let python = super::python();
+    let python = python("exchangelib");
     let acted = tokio::task::spawn_blocking(move || {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/exchangelib_person.py");
         let (input, output, errors) = (Stdio::piped(), Stdio::piped(), Stdio::piped());

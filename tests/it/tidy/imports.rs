@@ -99,6 +99,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("sled", &["store"], "another engine must be able to take its place"),
     ("wasmtime", &["plugin"], "rules are asked through the trait"),
     ("axum", &["control", "sim"], "nothing else serves"),
+    ("prometheus_client", &["app", "plugin::metrics"], "figures are gathered in one place"),
     ("clap", &["cli", "main"], "nothing else reads the command line"),
     ("quick_xml", &["connector::ews", "sim"], "only EWS speaks XML"),
     ("roxmltree", &["connector::ews", "demo::wire", "sim"], "only EWS speaks XML"),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::{Step, StepTrace, Trace};
 use crate::model::{Appointment, Direction, Field, Person, User, UserId};
 use crate::plugin::bindings::daybridge::rules::types as wit;
-use crate::plugin::call::{Bad, Callable, Record};
-use crate::plugin::convert;
+use crate::plugin::call::{Ask, Bad, Callable, Record};
+use crate::plugin::convert::{self, Weight};
 use crate::plugin::entry::OnError;
 use crate::plugin::limits::{Line, clean};
 use crate::plugin::load::Hook;
-use crate::rules::{Conflict, Draft, Explanation, Failure, Fault, Refusal, Resolution, Verdict};
+use crate::rules::{Conflict, Draft, Explanation, Failure, Fault, Place, Refusal, Resolution, Verdict};
 
 /// What a rule's answer to `apply` means for the chain.
 enum Outcome {
@@ -23,17 +23,19 @@ enum Outcome {
 pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appointment) -> Trace {
     let call = convert::call(direction, id);
     let source_fields = convert::fields(&source);
+    let source_bytes = convert::size(&source_fields);
     let mut draft = Draft { appointment: source, removed: false, mail_allowed: true };
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
         let draft_fields = convert::draft_fields(&draft);
+        let bytes_in = source_bytes + convert::size(&draft_fields);
         let (answer, record) = step.callable.call(
-            "apply",
-            id,
+            Ask { function: "apply", appointment: id, bytes_in },
             |rule, store| rule.daybridge_rules_hooks().call_apply(store, &call, &source_fields, &draft_fields),
             |verdict| step.outcome(&draft, verdict),
         );
         step.log(id, &record);
+        let answer = answer.map(|outcome| outcome.placed(step, &record));
         let fault = answer.as_ref().err().map(|fault| (**fault).clone());
         let mut trace = StepTrace::new(step, record, fault);
         let stopped = match step.tolerate(answer.map(Some)) {
@@ -54,10 +56,20 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
     Trace { verdict: Ok(Verdict::Pass(Box::new(draft))), steps: traces }
 }
 
+impl Outcome {
+    /// A refusal says in which call it was made.
+    fn placed(mut self, step: &Step, record: &Record) -> Self {
+        if let Outcome::Stop(Verdict::Refuse(refusal)) = &mut self {
+            refusal.place = step.callable.place(record);
+        }
+        self
+    }
+}
+
 impl StepTrace {
     fn new(step: &Step, record: Record, fault: Option<Fault>) -> Self {
         let Callable { identity, step, .. } = &step.callable;
-        let Record { elapsed, memory_peak, lines } = record;
+        let Record { elapsed, memory_peak, lines, .. } = record;
         let (rule, version) = (identity.rule.clone(), identity.version.clone());
         Self { step: *step, rule, version, edited: Vec::new(), fault, elapsed, memory_peak, lines }
     }
@@ -82,7 +94,8 @@ impl Step {
             wit::Verdict::Refuse(wit::Problem { code, message, field, retry, more: _ }) => {
                 let message = self.default_message.clone().unwrap_or_else(|| clean(&message));
                 let field = field.map(|field| clean(&field));
-                Outcome::Stop(Verdict::Refuse(Refusal { rule: rule(), code: clean(&code), message, field, retry }))
+                let (rule, code, place) = (rule(), clean(&code), Place::default());
+                Outcome::Stop(Verdict::Refuse(Refusal { rule, code, message, field, retry, place }))
             }
         })
     }
@@ -103,9 +116,9 @@ pub(super) fn resolve(
             break;
         }
         let conflicts: Vec<wit::Conflict> = open.iter().map(convert::conflict).collect();
+        let bytes_in = convert::size(&source) + conflicts.weight();
         let (answer, record) = step.callable.call(
-            "resolve",
-            id,
+            Ask { function: "resolve", appointment: id, bytes_in },
             |rule, store| rule.daybridge_rules_hooks().call_resolve(store, &call, &source, &conflicts),
             |answers| convert::resolutions(&open, answers).map_err(Bad::Value),
         );
@@ -121,13 +134,12 @@ pub(super) fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explan
     let asked = convert::failure(failure);
     for step in steps.iter().filter(|step| step.answers(Hook::Explain, None)) {
         let (answer, record) = step.callable.call(
-            "explain",
-            &failure.appointment,
+            Ask { function: "explain", appointment: &failure.appointment, bytes_in: asked.weight() },
             |rule, store| rule.daybridge_rules_hooks().call_explain(store, &asked),
             |answer| Ok(answer.map(|answer| convert::explanation(&step.callable.identity.rule, answer))),
         );
         step.log(&failure.appointment, &record);
-        if let Some(explanation) = step.tolerate(answer)? {
+        if let Some(explanation) = step.tolerate(passed_over(answer))? {
             return Ok(Some(explanation));
         }
     }
@@ -137,10 +149,10 @@ pub(super) fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explan
 pub(super) fn match_user(steps: &[Step], person: Person, candidates: &[User]) -> Result<Option<UserId>, Box<Fault>> {
     let person = convert::person(person);
     let users: Vec<wit::User> = candidates.iter().map(convert::user).collect();
+    let bytes_in = (person.name.len() + person.address.len()) as u64 + users.weight();
     for step in steps.iter().filter(|step| step.answers(Hook::MatchUser, None)) {
         let (answer, record) = step.callable.call(
-            "match-user",
-            "",
+            Ask { function: "match-user", appointment: "", bytes_in },
             |rule, store| rule.daybridge_rules_hooks().call_match_user(store, &person, &users),
             |chosen| match chosen {
                 None => Ok(None),
@@ -149,11 +161,16 @@ pub(super) fn match_user(steps: &[Step], person: Person, candidates: &[User]) ->
             },
         );
         step.log("", &record);
-        if let Some(user) = step.tolerate(answer)? {
+        if let Some(user) = step.tolerate(passed_over(answer))? {
             return Ok(Some(user));
         }
     }
     Ok(None)
+}
+
+/// A rule that is set aside has nothing to say, where no appointment depends on what it says.
+fn passed_over<T: Default>(answer: Result<T, Box<Fault>>) -> Result<T, Box<Fault>> {
+    answer.or_else(|fault| if fault.is_set_aside() { Ok(T::default()) } else { Err(fault) })
 }
 
 impl Step {
@@ -167,17 +184,22 @@ impl Step {
             (Ok(value), _) => Ok(value),
             (Err(fault), OnError::Park) => Err(fault),
             (Err(fault), OnError::Skip) => {
-                tracing::warn!(rule.name = %fault.rule, appointment.key = %fault.appointment, error = %fault, "The chain goes on without a rule that failed");
+                // Of a rule that is set aside people were told once, when that began.
+                if fault.is_set_aside() {
+                    tracing::debug!(rule.name = %fault.rule, appointment.key = %fault.appointment, rules.generation = fault.generation.number, error = %fault, "The chain goes on without a rule that is set aside");
+                } else {
+                    tracing::warn!(rule.name = %fault.rule, appointment.key = %fault.appointment, rules.generation = fault.generation.number, correlation = %fault.correlation, error = %fault, "The chain goes on without a rule that failed");
+                }
                 Ok(T::default())
             }
         }
     }
 
     fn log(&self, id: &str, record: &Record) {
-        let rule = &self.callable.identity.rule;
+        let (rule, generation) = (&self.callable.identity.rule, self.callable.generation.number);
         for Line { level, text } in &record.lines {
             // A rule's words may hold anything, names and subjects included, so they never rise above debug.
-            tracing::debug!(rule.name = rule, appointment.key = id, level, "{text}");
+            tracing::debug!(rule.name = rule, appointment.key = id, rules.generation = generation, correlation = %record.correlation, level, "{text}");
         }
     }
 }

@@ -19,9 +19,11 @@ impl Rule for Misbehaves {
             .setting(Setting::number("number", 0, "How much of it"))
     }
 
-    fn apply(context: &Context, _: &Appointment, draft: &mut Draft) -> Answer {
+    fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
         let number = context.setting_number("number");
-        match context.setting_text("act").as_str() {
+        let act = context.setting_text("act");
+        let act = if act == "as-told" { source.subject.clone() } else { act };
+        match act.as_str() {
             "loop" => loop {
                 std::hint::black_box(());
             },
@@ -34,7 +36,11 @@ impl Rule for Misbehaves {
             "recurse" => draft.location = recurse(number).to_string(),
             "recurse-wide" => draft.location = recurse_wide([number; 512]).to_string(),
             "panic" => panic!("no such \u{202e}case: {number}"),
+            #[cfg(target_arch = "wasm32")]
+            "trap" => core::arch::wasm32::unreachable(),
             "overflow" => draft.location = "x".as_bytes()[usize::try_from(number).unwrap_or(9)].to_string(),
+            // Harm at some appointments only.
+            "poison" if source.subject.contains("poison") => panic!("poison"),
             "log" => (0..number).for_each(|line| context.info(&format!("line {line} of a very talkative rule"))),
             "log-long" => context.info(&"x".repeat(usize::try_from(number).unwrap_or(0))),
             "answer" => draft.body = "x".repeat(usize::try_from(number).unwrap_or(0)),
@@ -60,7 +66,8 @@ impl Rule for Misbehaves {
         }
     }
 
-    fn explain(_: &Context, failure: &Failure) -> Option<Explanation> {
+    fn explain(context: &Context, failure: &Failure) -> Option<Explanation> {
+        assert!(context.setting_text("act") != "speechless", "no words");
         (failure.code == "no-case").then(|| Explanation::new("No case", "It has none", "Give it one"))
     }
 
