@@ -143,6 +143,7 @@ impl App {
             clock: clock.clone(),
             settings: settings(&config),
         }));
+        worker.recall().await.map_err(OpenError::Queue)?;
         let feeds = Arc::new(Feeds::new(worker.clone(), feed_settings(&config)));
         let started = clock.now();
         let tasks = Tasks::new();

@@ -25,6 +25,12 @@ pub trait Rules: Send + Sync {
     /// Lets a rule word a failure for people; `None` if no rule has something to say.
     async fn explain(&self, failure: &Failure) -> Result<Option<Explanation>, Fault>;
 
+    /// Which rules would be passed over for this appointment, and why. For people; nothing depends on it.
+    async fn passed_over(&self, call: Call<'_>) -> Vec<PassedOver> {
+        let _ = call;
+        Vec::new()
+    }
+
     /// Asks the rules which of the candidates somebody of the Exchange directory is; `None` if no rule says.
     async fn match_user(&self, person: &Person, candidates: &[User]) -> Result<Option<UserId>, Fault> {
         let _ = (person, candidates);
@@ -82,6 +88,23 @@ pub struct Refusal {
     pub field: Option<String>,
     /// Whether trying again later can help; else the entry is parked.
     pub retry: bool,
+    /// The operator's words for it.
+    pub default_message: Option<DefaultMessage>,
+}
+
+/// What the operator wants people to read when a rule refuses or fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultMessage {
+    pub text: String,
+    /// Shown alone; else before the words of the rule or of the fault.
+    pub alone: bool,
+}
+
+impl DefaultMessage {
+    /// The message people read, of the rule's or the fault's own words.
+    pub fn over(&self, own: &str) -> String {
+        if self.alone || own.is_empty() { self.text.clone() } else { format!("{} ({own})", self.text) }
+    }
 }
 
 /// A field that both sides moved to different values, in terms of the CRM's own field.
@@ -121,6 +144,17 @@ pub struct Explanation {
     pub title: String,
     pub text: String,
     pub hint: String,
+    /// What is to become of the entry, where the rule knows better than the host.
+    pub next: Option<NextStep>,
+}
+
+/// What becomes of an entry that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Tried again by itself, later and later.
+    Retry,
+    /// Waits for a person.
+    Park,
 }
 
 /// A rule that did not do its work: ours to report, never a business matter.
@@ -133,7 +167,7 @@ pub struct Fault {
     pub digest: String,
     /// Position in the chain, from 1.
     pub step: u32,
-    /// `apply`, `resolve`, `explain`, `describe`.
+    /// `apply`, `resolve`, `explain`, `describe`, `condition`.
     pub function: String,
     pub kind: FaultKind,
     /// The appointment's key.
@@ -142,6 +176,29 @@ pub struct Fault {
     pub memory_peak: u64,
     /// Function names of the guest, innermost first, where known.
     pub backtrace: Vec<String>,
+    /// What becomes of the appointment, by the rule's entry.
+    pub then: AfterFault,
+    /// The operator's words for it.
+    pub default_message: Option<DefaultMessage>,
+}
+
+/// What becomes of an appointment at which a rule failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterFault {
+    /// Waits for a person.
+    #[default]
+    Park,
+    /// Tried again by itself: after this long, or later and later.
+    Retry { after: Option<Duration> },
+    /// Waits, and every other appointment with it, until the rule has judged it.
+    Stop,
+}
+
+/// A rule that was passed over for an appointment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub rule: String,
+    pub why: String,
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -164,10 +221,14 @@ pub enum FaultKind {
     Answer(String),
     #[error("could not be started: {0}")]
     Start(String),
+    /// The condition of its entry could not be evaluated; the rule was not called.
+    #[error("has a condition that cannot be evaluated: {0}")]
+    Condition(String),
 }
 
 impl Fault {
-    /// Stable name of the kind: `deadline`, `memory`, `table`, `stack`, `output`, `panic`, `trap`, `answer`, `start`.
+    /// Stable name of the kind: `deadline`, `memory`, `table`, `stack`, `output`, `panic`, `trap`, `answer`, `start`,
+    /// `condition`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             FaultKind::Deadline { .. } => "deadline",
@@ -179,6 +240,7 @@ impl Fault {
             FaultKind::Trap(_) => "trap",
             FaultKind::Answer(_) => "answer",
             FaultKind::Start(_) => "start",
+            FaultKind::Condition(_) => "condition",
         }
     }
 
@@ -192,6 +254,12 @@ impl Fault {
             | FaultKind::Output { .. } => {
                 format!(
                     "mend rule {} or raise its limit in the configuration; the appointment is kept: daybridge queue list",
+                    self.rule
+                )
+            }
+            FaultKind::Condition(_) => {
+                format!(
+                    "correct the condition in the entry of rule {}, then: daybridge rules reload; the appointment is kept: daybridge queue list",
                     self.rule
                 )
             }

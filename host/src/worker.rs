@@ -9,6 +9,7 @@
 mod act;
 mod circuit;
 mod consider;
+mod halt;
 pub(crate) mod keys;
 mod look;
 mod trouble;
@@ -23,6 +24,7 @@ use tokio::sync::broadcast;
 
 pub use circuit::{CircuitTimes, Circuits, Waiting};
 pub use consider::{Decision, Summary};
+pub use halt::Halted;
 pub use trouble::Trouble;
 
 use crate::clock::Clock;
@@ -31,10 +33,10 @@ use crate::engine::{Brake, BrakeLimits, MailMeter, Op, Policy};
 use crate::error::{Chain, Class};
 use crate::ledger::Ledger;
 use crate::lifecycle::Tasks;
-use crate::model::{Change, Container, Key, MailBudget};
+use crate::model::{Change, Container, Direction, Key, MailBudget};
 use crate::notify::{Notice, Notifier};
 use crate::queue::{FailureRecord, Lease, Queue, QueueError};
-use crate::rules::{Failure, Rules};
+use crate::rules::{AfterFault, Call, Failure, NextStep, PassedOver, Rules};
 use crate::servers::Servers;
 
 /// How long a worker may take for one appointment before another may try: longer than all time limits of the requests one
@@ -47,11 +49,6 @@ const OUTCOMES_MAX: usize = 1024;
 /// How often a step is tried again at once after somebody changed the item in between, before it goes back to the queue.
 const CONFLICTS_MAX: u32 = 5;
 
-/// Entries are not held back by container in the queue: a circuit is minded where a server is asked, since an entry
-/// found in one place is mostly written in another.
-fn go(_: &Key, _: &[Container]) -> bool {
-    false
-}
 
 /// Something that always gives the rules in force; each appointment is finished with the generation it began with.
 pub trait RuleSource: Send + Sync {
@@ -91,6 +88,7 @@ pub struct Worker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     circuits: Circuits,
+    halt: halt::Halt,
     brake: Mutex<Brake>,
     mail_meter: Mutex<MailMeter>,
     counts: Counts,
@@ -147,6 +145,7 @@ impl Worker {
             clock,
             settings,
             circuits: Circuits::default(),
+            halt: halt::Halt::default(),
             brake: Mutex::default(),
             mail_meter: Mutex::default(),
             counts: Counts::default(),
@@ -174,6 +173,23 @@ impl Worker {
         }
     }
 
+    /// Which rules are passed over for an appointment as both sides show it, and why; writes nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] that keeps the sides from being read.
+    pub async fn passed_over(&self, key: &Key, changes: &[Change]) -> Result<Vec<(Direction, PassedOver)>, Trouble> {
+        let entry = self.ledger.get(key).await?;
+        let view = self.look(key, entry.as_ref(), changes).await?;
+        let (rules, id) = (self.rules.current(), key.to_string());
+        let mut passed = Vec::new();
+        for (direction, seen) in [(Direction::CrmToExchange, &view.crm), (Direction::ExchangeToCrm, &view.exchange)] {
+            let Some(item) = seen.present().filter(|_| self.settings.policy.allows(direction)) else { continue };
+            let over = rules.passed_over(Call { id: &id, direction, source: &item.appointment }).await;
+            passed.extend(over.into_iter().map(|over| (direction, over)));
+        }
+        Ok(passed)
+    }
+
     /// Servers and mailboxes that are being waited for.
     pub fn waiting(&self) -> Vec<Waiting> {
         self.circuits.waiting()
@@ -189,9 +205,10 @@ impl Worker {
                     () = worker.servers.people_read() => {}
                 }
                 loop {
+                    let gate = worker.gate();
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = worker.queue.wait(&go) => {}
+                        () = worker.queue.wait(&gate) => {}
                     }
                     // A step under way is finished: a clean stop never leaves a write without its ledger entry.
                     while !stop.is_cancelled() {
@@ -215,7 +232,7 @@ impl Worker {
     /// # Errors
     /// [`QueueError::Store`] if the store failed: nothing more can be done with it.
     pub async fn step(&self) -> Result<bool, QueueError> {
-        let Some(lease) = self.queue.lease(LEASE, &go).await? else { return Ok(false) };
+        let Some(lease) = self.queue.lease(LEASE, &self.gate()).await? else { return Ok(false) };
         self.counts.looked_at.fetch_add(1, Ordering::Relaxed);
         match self.work(lease).await {
             Err(QueueError::LeaseLost { key } | QueueError::Busy { key }) => {
@@ -230,15 +247,18 @@ impl Worker {
     async fn work(&self, lease: Lease) -> Result<(), QueueError> {
         let mut conflicts = 0;
         loop {
+            let digest = self.rules.current().generation().digest;
             match self.once(&lease.key, &lease.changes).await {
                 Ok((decision, done)) => {
                     self.account(&decision, &done);
                     if let Some(entry) = &done.entry
                         && let Err(error) = self.ledger.record(entry, done.event.into_iter().collect()).await
                     {
-                        return self.failed(lease, Trouble::from(error)).await;
+                        return self.failed(lease, Trouble::from(error), digest).await;
                     }
-                    return self.queue.ack(&lease).await;
+                    self.queue.ack(&lease).await?;
+                    self.judged(&lease.key);
+                    return Ok(());
                 }
                 Err(Trouble::Server { error, .. }) if error.class() == Class::Conflict && conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
@@ -246,16 +266,20 @@ impl Worker {
                 Err(Trouble::Belongs(key)) => return self.move_to(lease, &key).await,
                 Err(trouble) if trouble.leaves_alone() => {
                     tracing::debug!(appointment.key = %lease.key, "Left alone: {trouble}");
-                    return self.queue.ack(&lease).await;
+                    self.queue.ack(&lease).await?;
+                    self.judged(&lease.key);
+                    return Ok(());
                 }
-                Err(trouble) => return self.failed(lease, trouble).await,
+                Err(trouble) => return self.failed(lease, trouble, digest).await,
             }
         }
     }
 
     async fn move_to(&self, lease: Lease, key: &Key) -> Result<(), QueueError> {
         tracing::debug!(appointment.key = %lease.key, "Worked on under {key}");
-        self.queue.move_to(&lease, key).await
+        self.queue.move_to(&lease, key).await?;
+        self.halt.moved(&lease.key, key);
+        Ok(())
     }
 
     async fn once(&self, key: &Key, changes: &[Change]) -> Result<(Decision, act::Done), Trouble> {
@@ -290,13 +314,17 @@ impl Worker {
     }
 
     /// The one place where an error turns back.
-    async fn failed(&self, lease: Lease, trouble: Trouble) -> Result<(), QueueError> {
+    /// `digest` is of the rules in force when the attempt began.
+    async fn failed(&self, lease: Lease, trouble: Trouble, digest: String) -> Result<(), QueueError> {
         match trouble {
             Trouble::Held { rule, reason, after } => {
                 tracing::info!(appointment.key = %lease.key, rule.name = rule, "Held for {after:?}: {reason}");
                 let record = self.record(&lease, "held-by-rule", "retry", &rule, reason, String::new());
-                self.queue.retry(&lease, Some(after), record, false).await
+                self.queue.retry(&lease, Some(after), record, false).await?;
+                self.judged(&lease.key);
+                Ok(())
             }
+            Trouble::Fault(fault) if fault.then == AfterFault::Stop => self.stopped_by(lease, &fault, digest).await,
             Trouble::Waiting { name, after } => {
                 let message = format!("{name} is being waited for");
                 let record = self.record(&lease, "waiting", "down", &name, message, String::new());
@@ -315,9 +343,17 @@ impl Worker {
                     other.to_string(),
                     other.hint(),
                 );
-                self.reword(&lease, &mut record).await;
+                let next = self.reword(&lease, &mut record).await;
+                let retry = next.map_or(retry, |next| next == NextStep::Retry);
+                retry_class(&mut record, retry);
+                self.word(&other, &mut record);
                 if retry {
-                    return self.queue.retry(&lease, None, record, true).await;
+                    self.queue.retry(&lease, other.retry_after(), record, true).await?;
+                    // The store's own failures are no answer of the rules.
+                    if matches!(other, Trouble::Fault(_) | Trouble::Refused(_)) {
+                        self.judged(&lease.key);
+                    }
+                    return Ok(());
                 }
                 self.park(lease, record).await
             }
@@ -343,14 +379,15 @@ impl Worker {
         );
         match class {
             Class::Down { .. } | Class::Auth => self.queue.retry(&lease, wait, record, false).await,
-            Class::Retry { .. } => {
-                let burn = !matches!(error.problem, Problem::Throttled { .. });
-                self.queue.retry(&lease, wait, record, burn).await
+            Class::Retry { .. } if matches!(error.problem, Problem::Throttled { .. }) => {
+                self.queue.retry(&lease, wait, record, false).await
             }
             Class::Conflict => self.queue.retry(&lease, None, record, true).await,
-            Class::Park => {
-                self.reword(&lease, &mut record).await;
-                self.park(lease, record).await
+            Class::Retry { .. } | Class::Park => {
+                let next = self.reword(&lease, &mut record).await;
+                let retry = next.map_or(class != Class::Park, |next| next == NextStep::Retry);
+                retry_class(&mut record, retry);
+                if retry { self.queue.retry(&lease, wait, record, true).await } else { self.park(lease, record).await }
             }
         }
     }
@@ -431,7 +468,19 @@ impl Worker {
             hint: record.hint.clone(),
         };
         self.notifier.tell(notice, self.clock.now());
-        self.queue.park(&lease, record).await.map(|_| ())
+        self.queue.park(&lease, record).await?;
+        self.judged(&lease.key);
+        Ok(())
+    }
+
+    /// Puts the operator's default message over what a rule or its failure says.
+    fn word(&self, trouble: &Trouble, record: &mut FailureRecord) {
+        let Some(words) = trouble.default_message() else { return };
+        if let (true, Trouble::Fault(fault)) = (words.alone, trouble) {
+            // People read the operator's words alone; whoever mends the rule needs the host's. (A refusal's words may be personal data.)
+            tracing::warn!(appointment.key = %fault.appointment, rule.name = %fault.rule, error = %fault, "A default message stands for a fault");
+        }
+        record.message = words.over(&record.message);
     }
 
     fn record(
@@ -454,8 +503,8 @@ impl Worker {
         }
     }
 
-    /// Lets a rule word the failure for people.
-    async fn reword(&self, lease: &Lease, record: &mut FailureRecord) {
+    /// Lets a rule word the failure for people; answers what it wants to become of the entry.
+    async fn reword(&self, lease: &Lease, record: &mut FailureRecord) -> Option<NextStep> {
         let failure = Failure {
             code: record.code.clone(),
             class: record.class.clone(),
@@ -470,11 +519,18 @@ impl Worker {
                 record.message =
                     if words.title.is_empty() { words.text } else { format!("{}: {}", words.title, words.text) };
                 record.hint = words.hint;
+                words.next
             }
-            Ok(None) => {}
+            Ok(None) => None,
             Err(fault) => {
-                tracing::warn!(error = %Chain(&fault), "A rule could not word a failure; it is told as it is")
+                tracing::warn!(error = %Chain(&fault), "A rule could not word a failure; it is told as it is");
+                None
             }
         }
     }
+}
+
+/// The class tells what becomes of the entry.
+fn retry_class(record: &mut FailureRecord, retry: bool) {
+    record.class = if retry { "retry" } else { "park" }.to_owned();
 }

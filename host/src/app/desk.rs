@@ -131,7 +131,10 @@ impl Desk for App {
                 self.queue.put(vec![(key.clone(), asked)]).await.map_err(queue_failed)?;
             }
             match self.queue.retry_now(&key).await {
-                Ok(true) => entries += 1,
+                Ok(true) => {
+                    self.worker.let_try(&key);
+                    entries += 1;
+                }
                 Ok(false) | Err(QueueError::Busy { .. }) => {}
                 Err(error) => return Err(queue_failed(error)),
             }
@@ -142,6 +145,7 @@ impl Desk for App {
     async fn queue_discard(&self, key: &str) -> Result<Affected, Refusal> {
         match self.queue.discard(&parse(key)?).await.map_err(queue_failed)? {
             Some(view) => {
+                self.worker.judged(&view.key);
                 tracing::warn!(appointment.key = %view.key, "A person discarded the work waiting for {}", view.key);
                 Ok(Affected { entries: 1 })
             }
@@ -293,6 +297,7 @@ impl App {
             while self.worker.step().await.map_err(queue_failed)? {}
             let counts = self.queue.counts();
             let settling = counts.earliest_due.is_some_and(|due| due - self.clock.now() <= self.settle());
+            let settling = settling && self.worker.halted().is_none();
             if counts.leased == 0 && !(counts.waiting > 0 && settling) {
                 break;
             }

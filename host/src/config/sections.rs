@@ -16,8 +16,9 @@ use crate::connector::ews::config::EwsConfig;
 use crate::connector::http::Secret;
 use crate::connector::sage::config::SageConfig;
 use crate::model::{Address, Direction};
+use crate::plugin::condition::Condition;
 use crate::plugin::lookup::Kind;
-use crate::plugin::{self, Limits, OnError, RuleEntry};
+use crate::plugin::{self, Limits, LogLevel, OnError, RuleEntry};
 use crate::telemetry;
 
 /// One Exchange server: how to reach it, and which of its mailboxes take part.
@@ -128,12 +129,18 @@ struct WrittenRule {
     #[serde(default)]
     name: String,
     file: String,
+    #[serde(default)]
+    order: Option<u32>,
     #[serde(default = "yes")]
     enabled: bool,
     #[serde(default)]
     directions: Vec<WrittenDirection>,
     #[serde(default)]
+    condition: Option<String>,
+    #[serde(default)]
     on_error: WrittenOnError,
+    #[serde(default)]
+    retry_after_s: Option<u64>,
     #[serde(default)]
     settings: serde_json::Map<String, serde_json::Value>,
     #[serde(default)]
@@ -142,6 +149,20 @@ struct WrittenRule {
     limits: WrittenLimits,
     #[serde(default)]
     default_message: Option<String>,
+    #[serde(default)]
+    only_default_message: bool,
+    #[serde(default)]
+    log_level: Option<WrittenLogLevel>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenLogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -156,8 +177,13 @@ enum WrittenDirection {
 enum WrittenOnError {
     #[default]
     Park,
+    Retry,
     Skip,
+    Stop,
 }
+
+/// Longest wait between two tries of a rule that failed.
+const RETRY_AFTER_S_MAX: u64 = 24 * 60 * 60;
 
 /// What one call of a rule may use; what is not named is at its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -282,9 +308,13 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
     check_sync(document, &sync_section, &sync)?;
 
     let mut rules = Vec::new();
-    for section in top.take_sections(document, "rules")? {
-        rules.push(rule(document, section)?);
+    for (place, section) in (1_u32..).zip(top.take_sections(document, "rules")?) {
+        let (order, entry) = rule(document, section)?;
+        rules.push((order.unwrap_or(place), entry));
     }
+    // Of two with one number the one written first runs first.
+    rules.sort_by_key(|(order, _)| *order);
+    let mut rules: Vec<RuleEntry> = rules.into_iter().map(|(_, entry)| entry).collect();
     if rules.is_empty() {
         rules = plugin::default_chain();
     }
@@ -411,7 +441,8 @@ fn exchange(
     Ok(servers)
 }
 
-fn rule(document: &Document<'_>, section: Section<'_>) -> Result<RuleEntry, ConfigError> {
+/// A rule's entry and its order, if it names one.
+fn rule(document: &Document<'_>, section: Section<'_>) -> Result<(Option<u32>, RuleEntry), ConfigError> {
     let places = section.clone();
     let written: WrittenRule = document.read(section)?;
     let limits = written.limits.limits();
@@ -432,21 +463,66 @@ fn rule(document: &Document<'_>, section: Section<'_>) -> Result<RuleEntry, Conf
         WrittenDirection::CrmToExchange => Direction::CrmToExchange,
         WrittenDirection::ExchangeToCrm => Direction::ExchangeToCrm,
     };
-    Ok(RuleEntry {
+    let on_error = on_error(document, &places, &written)?;
+    if let Some(condition) = &written.condition {
+        Condition::compile(condition).map_err(|mistake| {
+            document.wrong(&places.place("condition"), format!("rules.condition, {mistake}"), SEE_CONDITIONS)
+        })?;
+    }
+    if written.only_default_message && written.default_message.as_ref().is_none_or(|text| text.trim().is_empty()) {
+        return Err(document.wrong(
+            &places.place("only_default_message"),
+            "rules.only_default_message needs a default message",
+            "add default_message = \"...\": what people are to read",
+        ));
+    }
+    let entry = RuleEntry {
         name: written.name,
         file: written.file,
         enabled: written.enabled,
         directions: written.directions.iter().map(direction).collect(),
-        on_error: match written.on_error {
-            WrittenOnError::Park => OnError::Park,
-            WrittenOnError::Skip => OnError::Skip,
-        },
+        on_error,
         settings: written.settings,
         lookups,
         limits,
+        condition: written.condition,
         default_message: written.default_message,
+        only_default_message: written.only_default_message,
+        log_level: written.log_level.map(|level| match level {
+            WrittenLogLevel::Off => LogLevel::Off,
+            WrittenLogLevel::Error => LogLevel::Error,
+            WrittenLogLevel::Warn => LogLevel::Warn,
+            WrittenLogLevel::Info => LogLevel::Info,
+            WrittenLogLevel::Debug => LogLevel::Debug,
+        }),
+    };
+    Ok((written.order, entry))
+}
+
+fn on_error(document: &Document<'_>, places: &Section<'_>, written: &WrittenRule) -> Result<OnError, ConfigError> {
+    let at = places.place("retry_after_s");
+    if let Some(seconds) = written.retry_after_s {
+        if written.on_error != WrittenOnError::Retry {
+            return Err(document.wrong(
+                &at,
+                "rules.retry_after_s is for rules that are tried again",
+                "add on_error = \"retry\", or take retry_after_s out",
+            ));
+        }
+        if !(1..=RETRY_AFTER_S_MAX).contains(&seconds) {
+            let hint = format!("use 1 to {RETRY_AFTER_S_MAX} seconds");
+            return Err(document.wrong(&at, format!("rules.retry_after_s is {seconds}"), hint));
+        }
+    }
+    Ok(match written.on_error {
+        WrittenOnError::Park => OnError::Park,
+        WrittenOnError::Retry => OnError::Retry { after: written.retry_after_s.map(Duration::from_secs) },
+        WrittenOnError::Skip => OnError::Skip,
+        WrittenOnError::Stop => OnError::Stop,
     })
 }
+
+const SEE_CONDITIONS: &str = "the operator's guide (host/README.md, \"Conditions\") lists what a condition may say";
 
 fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Result<(), ConfigError> {
     let range = |key: &str, value: u64, least: u64, most: u64, unit: &str| {

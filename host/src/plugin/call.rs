@@ -19,7 +19,7 @@ use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
 use super::lookup::{Kind, LookupSource};
 use super::observe::{Called, Observer, Observers, RuleVersion};
 use crate::model::Address;
-use crate::rules::{Fault, FaultKind};
+use crate::rules::{AfterFault, Fault, FaultKind};
 
 /// Bytes a call may move out of a rule, answers and arguments of imports together, in terms of the host's own types, which
 /// are larger than the texts in them. The true limits are the ones on answer and log; this one bounds the host's memory.
@@ -102,7 +102,7 @@ impl Callable {
         (result, record)
     }
 
-    fn fault(
+    pub fn fault(
         &self,
         function: &str,
         appointment: &str,
@@ -113,7 +113,20 @@ impl Callable {
         let RuleVersion { rule, version, digest } = self.identity.clone();
         let (function, appointment) = (function.to_owned(), appointment.to_owned());
         let (step, elapsed, memory_peak) = (self.step, record.elapsed, record.memory_peak);
-        Fault { rule, version, digest, step, function, kind, appointment, elapsed, memory_peak, backtrace }
+        Fault {
+            rule,
+            version,
+            digest,
+            step,
+            function,
+            kind,
+            appointment,
+            elapsed,
+            memory_peak,
+            backtrace,
+            then: AfterFault::default(),
+            default_message: None,
+        }
     }
 
     /// A store with every limit in force before anything of the rule exists.
