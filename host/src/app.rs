@@ -6,7 +6,9 @@
 
 mod check;
 mod desk;
+mod entries;
 mod lookups;
+mod reapply;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,7 @@
 //! wait for the server, read again, or park with its reason. Nothing is dropped. Must not know: protocols, wasm.
 
 mod act;
+mod anew;
 mod circuit;
 mod consider;
 mod halt;
@@ -31,7 +32,7 @@ use crate::clock::Clock;
 use crate::connector::Problem;
 use crate::engine::{Brake, BrakeLimits, MailMeter, Op, Policy};
 use crate::error::{Chain, Class};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError, Mark};
 use crate::lifecycle::Tasks;
 use crate::model::{Change, Container, Direction, Key, MailBudget};
 use crate::notify::{Notice, Notifier};
@@ -167,10 +168,20 @@ impl Worker {
     /// # Errors
     /// [`Trouble`] that would keep it from being worked off.
     pub async fn plan(&self, key: &Key, changes: &[Change]) -> Result<Summary, Trouble> {
-        match self.consider(key, changes).await {
-            Err(Trouble::Belongs(other)) => self.consider(&other, changes).await.map(|decision| decision.summary()),
+        match self.consider(key, changes, false).await {
+            Err(Trouble::Belongs(other)) => {
+                self.consider(&other, changes, false).await.map(|decision| decision.summary())
+            }
             other => other.map(|decision| decision.summary()),
         }
+    }
+
+    /// What would be done about a pair that is made anew by the rules in force; writes nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] that would keep it from being worked off.
+    pub async fn plan_anew(&self, key: &Key) -> Result<Summary, Trouble> {
+        self.consider(key, &[], true).await.map(|decision| decision.summary())
     }
 
     /// Which rules are passed over for an appointment as both sides show it, and why; writes nothing.
@@ -256,6 +267,9 @@ impl Worker {
                     {
                         return self.failed(lease, Trouble::from(error), digest).await;
                     }
+                    if let Err(error) = self.marked(&decision, done.crm_writes + done.exchange_writes > 0).await {
+                        return self.failed(lease, Trouble::from(error), digest).await;
+                    }
                     self.queue.ack(&lease).await?;
                     self.judged(&lease.key);
                     return Ok(());
@@ -275,6 +289,19 @@ impl Worker {
         }
     }
 
+    /// Keeps the pair's mark true: made anew, or written to by other rules since.
+    async fn marked(&self, decision: &Decision, wrote: bool) -> Result<(), LedgerError> {
+        let Some(mark) = &decision.mark else { return Ok(()) };
+        let key = &decision.key;
+        match (decision.reapply, mark.done) {
+            (true, _) => self.ledger.set_marks(std::slice::from_ref(key), &Mark { done: true, ..mark.clone() }).await,
+            // Other rules came in force before it was made anew: a person decides once more.
+            (false, false) => self.ledger.clear_mark(key).await,
+            (false, true) if wrote && mark.digest != decision.rules.generation().digest => self.ledger.clear_mark(key).await,
+            (false, true) => Ok(()),
+        }
+    }
+
     async fn move_to(&self, lease: Lease, key: &Key) -> Result<(), QueueError> {
         tracing::debug!(appointment.key = %lease.key, "Worked on under {key}");
         self.queue.move_to(&lease, key).await?;
@@ -283,7 +310,7 @@ impl Worker {
     }
 
     async fn once(&self, key: &Key, changes: &[Change]) -> Result<(Decision, act::Done), Trouble> {
-        let decision = self.consider(key, changes).await?;
+        let decision = self.consider(key, changes, false).await?;
         let done = self.act(&decision).await?;
         Ok((decision, done))
     }
