@@ -50,7 +50,6 @@ const OUTCOMES_MAX: usize = 1024;
 /// How often a step is tried again at once after somebody changed the item in between, before it goes back to the queue.
 const CONFLICTS_MAX: u32 = 5;
 
-
 /// Something that always gives the rules in force; each appointment is finished with the generation it began with.
 pub trait RuleSource: Send + Sync {
     fn current(&self) -> Arc<dyn Rules>;
@@ -297,7 +296,9 @@ impl Worker {
             (true, _) => self.ledger.set_marks(std::slice::from_ref(key), &Mark { done: true, ..mark.clone() }).await,
             // Other rules came in force before it was made anew: a person decides once more.
             (false, false) => self.ledger.clear_mark(key).await,
-            (false, true) if wrote && mark.digest != decision.rules.generation().digest => self.ledger.clear_mark(key).await,
+            (false, true) if wrote && mark.digest != decision.rules.generation().digest => {
+                self.ledger.clear_mark(key).await
+            }
             (false, true) => Ok(()),
         }
     }

@@ -377,12 +377,18 @@ fn rule_entries_that_make_no_sense() {
     let line = with_rule("").lines().count() + 1;
     for (entry, expected) in [
         ("order = -1", "rules.order"),
-        ("condition = \"appointment.subjct == ''\"", "rules.condition, line 1, column 12: an appointment has no subjct; did you mean subject?\nhint: the operator's guide"),
+        (
+            "condition = \"appointment.subjct == ''\"",
+            "rules.condition, line 1, column 12: an appointment has no subjct; did you mean subject?\nhint: the operator's guide",
+        ),
         ("condition = 7", "rules.condition must be a text in quotes, not integer 7"),
         ("on_error = \"ignore\"", "rules.on_error cannot be \"ignore\"\nhint: known are: park, retry, skip, stop"),
         ("retry_after_s = 5", "rules.retry_after_s is for rules that are tried again\nhint: add on_error = \"retry\""),
         ("on_error = \"retry\"\nretry_after_s = 0", "rules.retry_after_s is 0\nhint: use 1 to 86400 seconds"),
-        ("only_default_message = true", "rules.only_default_message needs a default message\nhint: add default_message"),
+        (
+            "only_default_message = true",
+            "rules.only_default_message needs a default message\nhint: add default_message",
+        ),
         ("only_default_message = 1", "rules.only_default_message must be true or false"),
         ("default_message = true", "rules.default_message must be a text in quotes"),
         ("log_level = \"loud\"", "rules.log_level cannot be \"loud\"\nhint: known are: debug, error, info, off, warn"),

@@ -12,10 +12,9 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
-    QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, RuleOptions,
-    SideName, Status, Stopped, Story, StoryLine,
-    SyncOrder, SyncReport, Which, WriteCounts,
+    Affected, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts,
+    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleInfo,
+    RuleOptions, SideName, Status, Stopped, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use daybridge::lifecycle::Tasks;
 

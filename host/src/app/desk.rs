@@ -13,13 +13,12 @@ use super::{App, entries, line};
 use crate::config::{Config, environment};
 use crate::control::{
     Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleInfo, SYNC_LINES_MAX, SideName,
-    Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain,
+    SYNC_LINES_MAX, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;
 use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
-use crate::plugin::Hook;
 use crate::queue::{EntryView, QueueError};
 use crate::rules::Rules;
 use crate::worker::Summary;
@@ -204,7 +203,7 @@ impl Desk for App {
         let chain = self.rules.current();
         Ok(RuleChain {
             generation: generation(&chain.generation()),
-            rules: chain.list().iter().map(rule_info).collect(),
+            rules: chain.list().iter().map(entries::rule_info).collect(),
         })
     }
 
@@ -464,30 +463,6 @@ pub(super) fn queue_failed(error: QueueError) -> Refusal {
 
 pub(super) fn generation(generation: &crate::rules::Generation) -> GenerationInfo {
     GenerationInfo { number: generation.number, digest: generation.digest.clone() }
-}
-
-fn rule_info(rule: &crate::plugin::RuleInfo) -> RuleInfo {
-    RuleInfo {
-        name: rule.name.clone(),
-        version: rule.version.clone(),
-        purpose: rule.purpose.clone(),
-        enabled: rule.enabled,
-        directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),
-        hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
-        file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
-        digest: rule.digest.clone(),
-        options: entries::options(&rule.options),
-    }
-}
-
-/// The contract's name of a function.
-fn hook_name(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Apply => "apply",
-        Hook::Resolve => "resolve",
-        Hook::Explain => "explain",
-        Hook::MatchUser => "match-user",
-    }
 }
 
 fn entry(view: &EntryView) -> QueueEntry {

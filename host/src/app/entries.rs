@@ -2,11 +2,11 @@
 //!
 //! Promises: pure. Must not know: who asks.
 
-use crate::control::{FailOpen, Reason, RuleOptions, Stopped};
-use crate::plugin::{self, Chain, OnError};
+use crate::control::{FailOpen, Reason, RuleInfo, RuleOptions, Stopped};
+use crate::plugin::{self, Chain, Hook, OnError};
 use crate::worker::Halted;
 
-pub(super) fn options(options: &plugin::RuleOptions) -> RuleOptions {
+fn options(options: &plugin::RuleOptions) -> RuleOptions {
     RuleOptions {
         condition: options.condition.clone(),
         on_error: options.on_error.name().to_owned(),
@@ -33,4 +33,28 @@ pub(super) fn stopped(halted: Halted) -> Stopped {
     );
     let reason = Reason { code: halted.code, message: halted.message, hint };
     Stopped { rule: halted.rule, keys, since: halted.since, reason }
+}
+
+pub(super) fn rule_info(rule: &plugin::RuleInfo) -> RuleInfo {
+    RuleInfo {
+        name: rule.name.clone(),
+        version: rule.version.clone(),
+        purpose: rule.purpose.clone(),
+        enabled: rule.enabled,
+        directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),
+        hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
+        file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
+        digest: rule.digest.clone(),
+        options: options(&rule.options),
+    }
+}
+
+/// The contract's name of a function.
+fn hook_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Apply => "apply",
+        Hook::Resolve => "resolve",
+        Hook::Explain => "explain",
+        Hook::MatchUser => "match-user",
+    }
 }

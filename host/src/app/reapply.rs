@@ -6,11 +6,12 @@
 //! Must not know: what is written, how.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
 use super::App;
 use super::desk::{generation, push, push_line, queue_failed};
-use crate::control::{MailCounts, PlanLine, ReapplyOrder, ReapplyReport, Refusal, RefusalKind, SyncReport, WriteCounts};
+use crate::control::{
+    MailCounts, PlanLine, ReapplyOrder, ReapplyReport, Refusal, RefusalKind, SyncReport, WriteCounts,
+};
 use crate::ledger::{Entry, LedgerError, Mark, State};
 use crate::model::{Cause, Change, Container, Direction, Key};
 use crate::plugin::{Chain, Observers};
@@ -52,7 +53,7 @@ impl App {
             }
         }
         if !order.yes {
-            return Ok(found.finish());
+            return Ok(ReapplyReport { writes: WriteCounts::default(), ..found.report() });
         }
         self.do_anew(&digest, found).await
     }
@@ -62,34 +63,36 @@ impl App {
         let Found { keys, changes, report: planned, .. } = found;
         let mark = Mark { digest: digest.to_owned(), done: false };
         let mut outcomes = self.worker.watch();
-        let before = self.written();
         self.ledger.set_marks(&keys, &mark).await.map_err(ledger_failed)?;
         self.queue.put(changes).await.map_err(queue_failed)?;
-        self.work_off().await?;
         let keys: BTreeSet<Key> = keys.into_iter().collect();
         let mut found = Found::default();
-        while let Ok(summary) = outcomes.try_recv() {
+        let mut count = |summary: &Summary| {
             if keys.contains(&summary.key) {
-                found.count(&summary);
+                found.count(summary);
+            }
+        };
+        // Heard of while the work goes on: more outcomes than are kept may come.
+        let mut work = std::pin::pin!(self.work_off());
+        loop {
+            tokio::select! {
+                worked = &mut work => {
+                    worked?;
+                    break;
+                }
+                Ok(summary) = outcomes.recv() => count(&summary),
             }
         }
-        let after = self.written();
-        let mut report = found.finish();
+        while let Ok(summary) = outcomes.try_recv() {
+            count(&summary);
+        }
+        let mut report = found.report();
         for key in &keys {
             report.unfinished += u64::from(self.queue.show(key).await.map_err(queue_failed)?.is_some());
         }
         report.done = true;
-        report.writes = WriteCounts { crm: after.crm - before.crm, exchange: after.exchange - before.exchange };
         let ReapplyReport { generation, looked_at, more, failed, .. } = planned;
         Ok(ReapplyReport { generation, looked_at, more, failed, ..report })
-    }
-
-    fn written(&self) -> WriteCounts {
-        let counts = self.worker.counts();
-        WriteCounts {
-            crm: counts.crm_writes.load(Ordering::Relaxed),
-            exchange: counts.exchange_writes.load(Ordering::Relaxed),
-        }
     }
 
     fn known_rule(&self, chain: &Chain, order: &ReapplyOrder) -> Result<(), Refusal> {
@@ -134,15 +137,18 @@ impl Found {
             Err(trouble) if trouble.leaves_alone() => {}
             Err(trouble) => {
                 self.report.failed += 1;
-                push_line(&mut self.lines, PlanLine {
-                    key: entry.key.to_string(),
-                    op: "failed".into(),
-                    target: None,
-                    container: None,
-                    fields: Vec::new(),
-                    mail: MailCounts::default(),
-                    reason: trouble.to_string(),
-                });
+                push_line(
+                    &mut self.lines,
+                    PlanLine {
+                        key: entry.key.to_string(),
+                        op: "failed".into(),
+                        target: None,
+                        container: None,
+                        fields: Vec::new(),
+                        mail: MailCounts::default(),
+                        reason: trouble.to_string(),
+                    },
+                );
             }
         }
     }
@@ -153,6 +159,8 @@ impl Found {
             return;
         }
         self.report.pairs += 1;
+        self.report.writes.crm += u64::from(summary.crm_writes);
+        self.report.writes.exchange += u64::from(summary.exchange_writes);
         for field in &summary.fields {
             *self.report.fields.entry(field.name()).or_default() += 1;
         }
@@ -160,7 +168,7 @@ impl Found {
         push(&mut self.lines, summary);
     }
 
-    fn finish(self) -> ReapplyReport {
+    fn report(self) -> ReapplyReport {
         ReapplyReport { lines: self.lines.lines, left_out: self.lines.left_out, ..self.report }
     }
 }

@@ -125,7 +125,10 @@ fn details(rule: &RuleInfo) -> Option<String> {
     let options = &rule.options;
     let alone = if options.only_default_message { "says only" } else { "says first" };
     let parts = [
-        options.condition.as_ref().map(|condition| format!("runs if {}", condition.split_whitespace().collect::<Vec<_>>().join(" "))),
+        options
+            .condition
+            .as_ref()
+            .map(|condition| format!("runs if {}", condition.split_whitespace().collect::<Vec<_>>().join(" "))),
         options.default_message.as_ref().map(|message| format!("{alone} \"{message}\"")),
         options.log_level.as_ref().map(|level| format!("logs {level}")),
     ];

@@ -24,7 +24,8 @@ pub struct Way<'a> {
     /// Fields that the sides cannot hold or let nobody write.
     pub source_unwritable: &'a [Field],
     pub target_unwritable: &'a [Field],
-    /// The appointment was born on the source's side. On the way back only what a rule sets is made anew.
+    /// The appointment was born on the source's side. On the way back only what a rule sets is made anew, and of that only what the other
+    /// side does not hold: a text of the attendees' answers in the CRM, for example.
     pub from_birth: bool,
 }
 
@@ -41,8 +42,15 @@ pub fn anew(way: &Way<'_>) -> Anew {
     for field in moved(way.target, way.draft) {
         let (value, shown) = (way.draft.get(&field), way.target.get(&field));
         let set_by_rule = !same_value(&value, &way.source.get(&field));
-        let of_source = way.from_birth && !way.source_unwritable.contains(&field) && !matches!(field, Field::Custom(_));
-        let wanted = if field == Field::Attendees { attendees(way) } else { (set_by_rule || of_source).then_some(value) };
+        let custom = matches!(field, Field::Custom(_));
+        let source_has = !way.source_unwritable.contains(&field);
+        let wanted = match (&field, way.from_birth) {
+            (Field::Attendees, _) => attendees(way),
+            (Field::Categories, true) if !source_has => set_by_rule.then(|| categories(way)),
+            (_, true) => (set_by_rule || (source_has && !custom)).then_some(value),
+            // What the side of birth has of its own goes the first way alone.
+            (_, false) => (set_by_rule && (!source_has || custom)).then_some(value),
+        };
         let Some(value) = wanted else { continue };
         if way.target_unwritable.contains(&field) || same_value(&value, &shown) || same_words(&value, &shown) {
             continue;
@@ -64,6 +72,15 @@ fn attendees(way: &Way<'_>) -> Option<Value> {
     }
     let list = carried(Some(&way.source.attendees), &way.draft.attendees, &way.target.attendees, way.to);
     Some(people(list))
+}
+
+/// The target's own categories, with those the rules add and without those they take away: people put categories on what is theirs.
+fn categories(way: &Way<'_>) -> Value {
+    let [source, draft, target] =
+        [way.source, way.draft, way.target].map(|one| one.categories.iter().cloned().collect::<BTreeSet<String>>());
+    let kept = target.into_iter().filter(|category| draft.contains(category) || !source.contains(category));
+    let all: BTreeSet<String> = kept.chain(draft.difference(&source).cloned()).collect();
+    if all.is_empty() { Value::Empty } else { Value::Texts(all.into_iter().collect()) }
 }
 
 /// Texts that differ in white space alone: servers keep line ends and blanks as they like.

@@ -25,8 +25,8 @@ use super::observe::{Judged, Observer, Observers};
 use super::schema;
 use crate::model::{Direction, Field, Person, User, UserId};
 use crate::rules::{
-    AfterFault, Call, Conflict, DefaultMessage, Explanation, Failure, Fault, FaultKind, Generation, PassedOver, Resolution,
-    Rules, Verdict,
+    AfterFault, Call, Conflict, DefaultMessage, Explanation, Failure, Fault, FaultKind, Generation, PassedOver,
+    Resolution, Rules, Verdict,
 };
 
 /// A chain could not be loaded.

@@ -126,7 +126,9 @@ impl Condition {
 
     /// The most steps an evaluation can take: parts of the expression within lists count once for each element.
     fn steps(&self, subject: Subject<'_>) -> u64 {
-        let longest = values::longest_list(subject.source).max(values::longest_list(subject.draft)).max(self.checked.longest_literal);
+        let longest = values::longest_list(subject.source)
+            .max(values::longest_list(subject.draft))
+            .max(self.checked.longest_literal);
         let text = values::longest_text(subject.source).max(values::longest_text(subject.draft));
         let each = 1 + text / TEXT_STEP;
         let within = self.checked.parts_by_depth.iter().enumerate();

@@ -58,7 +58,10 @@ pub fn settle(schema: &str, given: &Map<String, Json>) -> Result<BTreeMap<String
     let (mut settled, mut whole) = (BTreeMap::new(), Map::new());
     for property in properties {
         if let Some(json) = given.get(property.name).or(property.default) {
-            settled.insert(property.name.to_owned(), property.value(json).map_err(|must| blame(property.name, given, &must))?);
+            settled.insert(
+                property.name.to_owned(),
+                property.value(json).map_err(|must| blame(property.name, given, &must))?,
+            );
             whole.insert(property.name.to_owned(), json.clone());
         }
     }
@@ -120,7 +123,11 @@ fn complaint(error: &ValidationError<'_>, given: &Map<String, Json>) -> String {
 
 fn choices(options: &Json) -> String {
     let words = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn properties(schema: &Json) -> Result<Vec<Property<'_>>, String> {
@@ -198,10 +205,19 @@ mod tests {
             let error = settle(schema, &Map::new()).unwrap_err();
             assert!(error.starts_with(begins), "{error}");
         };
-        check(r#"{"properties":{"a":{"type":"string","pattern":"(?=x)"}}}"#, "the rule's settings schema is not understood");
-        check(r#"{"properties":{"a":{"type":"string","minLength":-1}}}"#, "the rule's settings schema is not understood");
+        check(
+            r#"{"properties":{"a":{"type":"string","pattern":"(?=x)"}}}"#,
+            "the rule's settings schema is not understood",
+        );
+        check(
+            r#"{"properties":{"a":{"type":"string","minLength":-1}}}"#,
+            "the rule's settings schema is not understood",
+        );
         check(r#"{"$ref":"http://127.0.0.1:9/x.json"}"#, "the rule's settings schema is not understood");
-        check(r#"{"properties":{"a":{"type":"integer","minimum":5,"default":1}}}"#, "the rule's own default for setting a is wrong: it must be at least 5");
+        check(
+            r#"{"properties":{"a":{"type":"integer","minimum":5,"default":1}}}"#,
+            "the rule's own default for setting a is wrong: it must be at least 5",
+        );
         check(r#"{"properties":{"a":{"type":"integer"}},"required":["a"]}"#, "setting a is missing");
         check(&format!("{{\"x\":\"{}\"}}", "x".repeat(SCHEMA_MAX)), "the rule's settings schema has");
     }
@@ -209,14 +225,20 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_named_with_what_it_must_be() {
         let check = |given: Json, message: &str| assert_eq!(settled(given).unwrap_err(), message);
-        check(serde_json::json!({"mood": 1}), "setting mood is unknown; this rule has: code, copy, minutes, mode, names");
+        check(
+            serde_json::json!({"mood": 1}),
+            "setting mood is unknown; this rule has: code, copy, minutes, mode, names",
+        );
         check(serde_json::json!({"mode": "x"}), "setting mode must be one of auto, field, not \"x\"");
         check(serde_json::json!({"copy": "yes"}), "setting copy must be true or false, not \"yes\"");
         check(serde_json::json!({"minutes": 1.5}), "setting minutes must be a whole number, not 1.5");
         check(serde_json::json!({"names": [1]}), "setting names must be a list of texts, not [1]");
         check(serde_json::json!({"minutes": -1}), "setting minutes must be at least 0, not -1");
         check(serde_json::json!({"minutes": 9999}), "setting minutes must be at most 1440, not 9999");
-        check(serde_json::json!({"names": ["a", ""]}), "setting names (element 2) must have at least 1 characters, not \"\"");
+        check(
+            serde_json::json!({"names": ["a", ""]}),
+            "setting names (element 2) must have at least 1 characters, not \"\"",
+        );
         check(serde_json::json!({"code": "x7"}), "setting code must match the pattern ^[A-Z]{2}$, not \"x7\"");
         assert_eq!(settle("", &Map::new()), Ok(BTreeMap::new()));
         assert!(settle("nonsense", &Map::new()).unwrap_err().contains("no JSON"));

@@ -1,7 +1,7 @@
 //! A pair made anew by the rules in force: which way, and together with what people changed.
 //!
-//! The side an appointment was born on is the source of the whole; on the way back only what a rule sets itself is made anew, and never a
-//! field that goes the other way. Promises: what people changed since both sides last agreed is merged as ever and comes first.
+//! The side an appointment was born on is the source of the whole; on the way back only what a rule sets itself is made anew, and of that only
+//! what the other side does not hold. Promises: what people changed since both sides last agreed is merged as ever and comes first.
 //! Must not know: how a person asks for it, what is written.
 
 use super::Worker;
@@ -98,7 +98,8 @@ impl Worker {
         }
         let draft = |at: usize| drafts.get(at).and_then(Option::as_ref).map(|draft: &Draft| &draft.appointment);
         let crm_can = self.servers.crm().capabilities();
-        let exchange_can = self.servers.of(&exchange.at.container).map(|server| server.capabilities()).unwrap_or_default();
+        let exchange_can =
+            self.servers.of(&exchange.at.container).map(|server| server.capabilities()).unwrap_or_default();
         let pair = Pair {
             born: born(&entry.key),
             crm: (&crm.appointment, crm),

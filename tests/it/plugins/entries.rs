@@ -19,7 +19,8 @@ fn full() -> Appointment {
     let mut one = appointment();
     one.body = Body::plain("Bring figures");
     one.location = "Dublin".into();
-    one.organizer = Some(Person { name: "Susan Maye".into(), address: daybridge::model::Address::new("Susan@Example.com") });
+    one.organizer =
+        Some(Person { name: "Susan Maye".into(), address: daybridge::model::Address::new("Susan@Example.com") });
     one.attendees = vec![attendee("Mary Jones", Response::Accepted), attendee("Terry Smith", Response::None)];
     one.attendees[1].user = Some(UserId("4".into()));
     one.sensitivity = Sensitivity::Private;
@@ -74,7 +75,10 @@ fn a_condition_that_is_wrong_is_told_with_its_place() {
         ("appointment.subjct == 'x'", "line 1, column 12: an appointment has no subjct; did you mean subject?"),
         ("apointment.subject == 'x'", "line 1, column 1: there is no apointment; did you mean appointment?"),
         ("direction == 'crm'", "this is never \"crm\"; it is one of crm-to-exchange, exchange-to-crm"),
-        ("appointment.status == 'canceled'", "this is never \"canceled\"; it is one of pending, in-progress, complete, cancelled"),
+        (
+            "appointment.status == 'canceled'",
+            "this is never \"canceled\"; it is one of pending, in-progress, complete, cancelled",
+        ),
         ("appointment.subject", "this is a text, but a condition must be true or false"),
         ("appointment.subject == 7", "a text is never equal to a number"),
         ("appointment.subject > 7", "a text cannot be before or after a number"),
@@ -83,7 +87,10 @@ fn a_condition_that_is_wrong_is_told_with_its_place() {
         ("appointment.subject + 'x' == 'y'", "only numbers and times are added and subtracted"),
         ("appointment.subject.exists(c, true)", "a text cannot be gone through; only lists can"),
         ("appointment.start > timestamp('tomorrow')", "write it like \"2026-11-24T09:00:00Z\""),
-        ("users.exists(a, users.exists(b, users.exists(c, a == c)))", "lists are gone through within one another more than 2 times"),
+        (
+            "users.exists(a, users.exists(b, users.exists(c, a == c)))",
+            "lists are gone through within one another more than 2 times",
+        ),
         ("appointment.custom[appointment.subject] == 'x'", "in [brackets] stands a column's name in quotes"),
         ("{'a': 1}.size() == 1", "a condition makes no values of its own but lists"),
         ("now() > appointment.start", "now is not offered here"),
@@ -129,7 +136,8 @@ fn no_condition_runs_for_long_and_none_quotes_what_it_read() {
     let mut long = full();
     long.body = Body::plain("x".repeat(8 << 20));
     long.attendees = crowd.attendees.clone();
-    holds("appointment.attendees.exists(a, appointment.body.contains(a.name))", CrmToExchange, &long).expect_err("too much text");
+    holds("appointment.attendees.exists(a, appointment.body.contains(a.name))", CrmToExchange, &long)
+        .expect_err("too much text");
     for (expression, expected) in [
         ("appointment.custom.comm_case == 'x'", "there is no comm_case; ask with has(...) whether it is there"),
         ("appointment.reminder > 5", "there is no reminder; ask with has(...) whether it is there"),
@@ -166,10 +174,8 @@ async fn a_rule_runs_only_where_its_condition_holds() {
 
 #[tokio::test]
 async fn a_condition_that_cannot_be_evaluated_is_a_fault_of_its_entry() {
-    let rule = RuleEntry {
-        condition: Some("appointment.custom.comm_case == 'x'".into()),
-        ..entry("category", json!({}))
-    };
+    let rule =
+        RuleEntry { condition: Some("appointment.custom.comm_case == 'x'".into()), ..entry("category", json!({})) };
     let fault = judge(&chain(vec![rule.clone()]), CrmToExchange, &appointment()).await.expect_err("a fault");
     assert_eq!((fault.kind_name(), fault.function.as_str(), fault.then), ("condition", "condition", AfterFault::Park));
     assert_eq!(

@@ -38,7 +38,10 @@ fn failing(folder: &Path, on_error: &str) -> String {
 
 /// The same rules, mended: they do no harm, and nobody is asked about a column that is not there.
 fn mended(folder: &Path) -> String {
-    format!("rules_dir = \"{}\"\n[[rules]]\nfile = \"house.wasm\"\nsettings = {{ act = \"nothing\" }}\n", folder.display())
+    format!(
+        "rules_dir = \"{}\"\n[[rules]]\nfile = \"house.wasm\"\nsettings = {{ act = \"nothing\" }}\n",
+        folder.display()
+    )
 }
 
 async fn entry(host: &TestHost, id: &str) -> Option<QueueEntry> {
@@ -85,9 +88,8 @@ async fn retry_tries_again_by_itself_until_the_rule_does_its_work() {
         ids.push(book(&host, act, number).await);
     }
     for (id, (act, _, code)) in ids.iter().zip(FAULTS) {
-        let tried = host
-            .until("a second try", || async { entry(&host, id).await.filter(|entry| entry.attempts >= 2) })
-            .await;
+        let tried =
+            host.until("a second try", || async { entry(&host, id).await.filter(|entry| entry.attempts >= 2) }).await;
         assert_eq!(tried.state, EntryState::Waiting, "{act}");
         assert_eq!(tried.reason.expect("a reason").code, code);
         assert!(tried.due.is_some());
@@ -117,7 +119,8 @@ async fn skip_goes_on_without_the_rule_and_says_so() {
     assert!(listed.iter().all(|rule| rule.options.on_error == "skip"));
     let trace = host.trace(&last).await;
     assert!(
-        trace.contains("rule condition is passed over: it failed, and its entry says that the chain goes on without it"),
+        trace
+            .contains("rule condition is passed over: it failed, and its entry says that the chain goes on without it"),
         "{trace}"
     );
     assert!(trace.contains("rule loop is passed over: its condition is not met"), "{trace}");
@@ -166,7 +169,10 @@ async fn a_stop_outlasts_a_restart_and_ends_when_a_person_gives_the_appointment_
     book(&host, "Good", 31).await;
     host.pass(false).await;
     let notices = host.app.status().await.expect("a status").notices;
-    assert!(notices.iter().any(|told| told.message.starts_with("Nothing is written any more: rule panic failed")), "{notices:?}");
+    assert!(
+        notices.iter().any(|told| told.message.starts_with("Nothing is written any more: rule panic failed")),
+        "{notices:?}"
+    );
     host.restart().await;
     assert!(host.app.status().await.expect("a status").stopped.is_some(), "the entry tells of it");
     host.until("the rule tried again, alone", || async {

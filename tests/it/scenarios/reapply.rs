@@ -19,7 +19,8 @@ fn tagged(tag: &str) -> String {
 
 /// The chain with a folder for the rule that is not built in.
 fn with_folder(folder: &std::path::Path, tag: &str) -> String {
-    std::fs::write(folder.join("subject-tag.wasm"), daybridge_tests::guests::component("subject-tag")).expect("written");
+    std::fs::write(folder.join("subject-tag.wasm"), daybridge_tests::guests::component("subject-tag"))
+        .expect("written");
     format!("rules_dir = \"{}\"\n{}", folder.display(), tagged(tag))
 }
 

@@ -14,9 +14,7 @@ use crate::plugin::entry::{LogLevel, OnError};
 use crate::plugin::limits::{Line, clean};
 use crate::plugin::load::Hook;
 use crate::plugin::observe::{Called, Observer as _};
-use crate::rules::{
-    AfterFault, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Refusal, Resolution, Verdict,
-};
+use crate::rules::{AfterFault, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Refusal, Resolution, Verdict};
 
 /// Why a rule was passed over.
 const NOT_MET: &str = "its condition is not met";
@@ -260,10 +258,18 @@ impl Step {
             let rule = &self.callable.identity.rule;
             // The target is the same in each; the macro wants it written out.
             match at {
-                LogLevel::Error => tracing::error!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}"),
-                LogLevel::Warn => tracing::warn!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}"),
-                LogLevel::Info => tracing::info!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}"),
-                LogLevel::Debug => tracing::debug!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}"),
+                LogLevel::Error => {
+                    tracing::error!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}")
+                }
+                LogLevel::Warn => {
+                    tracing::warn!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}")
+                }
+                LogLevel::Info => {
+                    tracing::info!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}")
+                }
+                LogLevel::Debug => {
+                    tracing::debug!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, level }, "{text}")
+                }
                 LogLevel::Off => {}
             }
         }

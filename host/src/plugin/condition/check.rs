@@ -81,9 +81,8 @@ const APPOINTMENT: &[(&str, Kind)] = &[
 const DIRECTIONS: &[&str] = &["crm-to-exchange", "exchange-to-crm"];
 
 /// Parts of a moment, in a zone if one is named.
-const PARTS: [&str; 8] = [
-    "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes",
-];
+const PARTS: [&str; 8] =
+    ["getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes"];
 
 /// Checks an expression.
 pub fn check(expression: &Expression, places: &SourceInfo, source: &str) -> Result<Checked, Mistake> {
@@ -153,11 +152,13 @@ impl Walk<'_> {
 
     fn field(&self, part: &Expression, whole: Kind, field: &str) -> Result<Kind, Mistake> {
         match whole {
-            Kind::Record(of, fields) => fields.iter().find(|(name, _)| *name == field).map(|(_, kind)| *kind).ok_or_else(|| {
-                let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-                let article = if of.starts_with(['a', 'o']) { "an" } else { "a" };
-                self.wrong(part, format!("{article} {of} has no {field}{}", instead(field, &known)))
-            }),
+            Kind::Record(of, fields) => {
+                fields.iter().find(|(name, _)| *name == field).map(|(_, kind)| *kind).ok_or_else(|| {
+                    let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+                    let article = if of.starts_with(['a', 'o']) { "an" } else { "a" };
+                    self.wrong(part, format!("{article} {of} has no {field}{}", instead(field, &known)))
+                })
+            }
             Kind::Columns => Ok(Kind::Any),
             other => Err(self.wrong(part, format!("{} has no fields", name(other)))),
         }
@@ -187,7 +188,11 @@ impl Walk<'_> {
         let flags = |kinds: &[Kind]| kinds.iter().all(|kind| matches!(kind, Kind::Flag | Kind::Any));
         match (function, kinds.as_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, kinds) => {
-                if flags(kinds) { Ok(Kind::Flag) } else { wrong("and, or and not (&& || !) join what is true or false".into()) }
+                if flags(kinds) {
+                    Ok(Kind::Flag)
+                } else {
+                    wrong("and, or and not (&& || !) join what is true or false".into())
+                }
             }
             (operators::CONDITIONAL, [Kind::Flag | Kind::Any, yes, no]) if alike(*yes, *no) => Ok(*yes),
             (operators::CONDITIONAL, _) => wrong("`a ? b : c` wants a yes or no, and two values of one kind".into()),
@@ -207,16 +212,26 @@ impl Walk<'_> {
             (operators::ADD | operators::SUBSTRACT, [Kind::Number, Kind::Number]) => Ok(Kind::Number),
             (operators::ADD | operators::SUBSTRACT, [Kind::Moment, Kind::Length]) => Ok(Kind::Moment),
             (operators::SUBSTRACT, [Kind::Moment, Kind::Moment]) => Ok(Kind::Length),
-            (operators::ADD | operators::SUBSTRACT, _) => wrong("only numbers and times are added and subtracted".into()),
+            (operators::ADD | operators::SUBSTRACT, _) => {
+                wrong("only numbers and times are added and subtracted".into())
+            }
             (operators::NEGATE, [Kind::Number]) => Ok(Kind::Number),
             (operators::INDEX, [Kind::Columns, _]) if matches!(texts.as_slice(), [_, Some(_)]) => Ok(Kind::Any),
             (operators::INDEX, [Kind::List(of), Kind::Number]) => Ok(**of),
-            (operators::INDEX, _) => wrong("in [brackets] stands a column's name in quotes, or the number of a list's element".into()),
-            ("contains" | "startsWith" | "endsWith", [of, text]) if call.target.is_some() && is_text(*of) && is_text(*text) => Ok(Kind::Flag),
+            (operators::INDEX, _) => {
+                wrong("in [brackets] stands a column's name in quotes, or the number of a list's element".into())
+            }
+            ("contains" | "startsWith" | "endsWith", [of, text])
+                if call.target.is_some() && is_text(*of) && is_text(*text) =>
+            {
+                Ok(Kind::Flag)
+            }
             ("lowerAscii", [of]) if call.target.is_some() && is_text(*of) => Ok(Kind::Text),
             ("size", [Kind::Text | Kind::Word(_) | Kind::List(_) | Kind::Any]) => Ok(Kind::Number),
             (part, [Kind::Moment]) if call.target.is_some() && PARTS.contains(&part) => Ok(Kind::Number),
-            (part, [Kind::Moment, zone]) if call.target.is_some() && PARTS.contains(&part) && is_text(*zone) => Ok(Kind::Number),
+            (part, [Kind::Moment, zone]) if call.target.is_some() && PARTS.contains(&part) && is_text(*zone) => {
+                Ok(Kind::Number)
+            }
             ("timestamp", [Kind::Text]) => self.constant(part, &texts, Kind::Moment),
             ("duration", [Kind::Text]) => self.constant(part, &texts, Kind::Length),
             (function, _) => wrong(not_offered(function)),
@@ -226,8 +241,8 @@ impl Walk<'_> {
     /// `timestamp("...")`, `duration("...")`: read now, so that a wrong one is told now.
     fn constant(&self, part: &Expression, texts: &[Option<&str>], kind: Kind) -> Result<Kind, Mistake> {
         let example = if kind == Kind::Moment { "2026-11-24T09:00:00Z" } else { "90m" };
-        let read = matches!(texts, [Some(_)])
-            && Context::with_env(std::sync::Arc::new(Env::stdlib())).resolve(part).is_ok();
+        let read =
+            matches!(texts, [Some(_)]) && Context::with_env(std::sync::Arc::new(Env::stdlib())).resolve(part).is_ok();
         if read { Ok(kind) } else { Err(self.wrong(part, format!("write it like \"{example}\""))) }
     }
 
@@ -238,7 +253,9 @@ impl Walk<'_> {
             return Err(self.wrong(part, format!("{} cannot be gone through; only lists can", name(range))));
         };
         if self.bound.len() >= NESTING_MAX {
-            return Err(self.wrong(part, format!("lists are gone through within one another more than {NESTING_MAX} times")));
+            return Err(
+                self.wrong(part, format!("lists are gone through within one another more than {NESTING_MAX} times"))
+            );
         }
         let Some((asked, kind)) = asked(inner, range) else {
             return Err(self.wrong(part, "lists have all, exists, exists_one, filter and size".into()));
@@ -264,11 +281,13 @@ impl Walk<'_> {
 /// What is asked of each element, and what the whole is.
 fn asked(inner: &ComprehensionExpr, range: Kind) -> Option<(&Expression, Kind)> {
     let Expr::Call(step) = &inner.loop_step.expr else { return None };
-    let keeps_element = |kept: &Expression| match &kept.expr {
+    let keeps_element = |kept: &Expression| {
+        match &kept.expr {
         Expr::Call(add) => add.args.get(1).is_some_and(|list| {
             matches!(&list.expr, Expr::List(list) if matches!(list.elements.as_slice(), [one] if one.expr == Expr::Ident(inner.iter_var.clone())))
         }),
         _ => false,
+    }
     };
     match (&inner.accu_init.expr, step.func_name.as_str(), step.args.as_slice()) {
         (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_AND | operators::LOGICAL_OR, [_, asked]) => {

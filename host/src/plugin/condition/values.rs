@@ -29,11 +29,17 @@ pub fn appointment(of: &Appointment) -> Value {
         ("categories", list(of.categories.iter().map(|category| text(category)))),
         ("online_meeting", text(of.online_meeting.as_deref().unwrap_or_default())),
         ("recurring", Value::Bool(of.recurrence.is_some())),
-        ("regarding", list(of.regarding.iter().map(|link| {
-            record([("entity", text(&link.entity)), ("id", text(&link.id)), ("name", text(&link.name))])
-        }))),
+        (
+            "regarding",
+            list(of.regarding.iter().map(|link| {
+                record([("entity", text(&link.entity)), ("id", text(&link.id)), ("name", text(&link.name))])
+            })),
+        ),
         ("responses", text(&of.responses)),
-        ("custom", Value::from(of.custom.iter().map(|(name, value)| (name.clone(), scalar(value))).collect::<HashMap<_, _>>())),
+        (
+            "custom",
+            Value::from(of.custom.iter().map(|(name, value)| (name.clone(), scalar(value))).collect::<HashMap<_, _>>()),
+        ),
     ]);
     if let Some(minutes) = of.reminder_minutes {
         fields.insert("reminder", Value::Int(minutes.into()));
