@@ -6,9 +6,11 @@
 
 mod check;
 mod desk;
+mod entries;
 mod keeper;
 mod lookups;
 mod metrics;
+mod reapply;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,6 +153,7 @@ impl App {
             clock: clock.clone(),
             settings: settings(&config),
         }));
+        worker.recall().await.map_err(OpenError::Queue)?;
         let feeds = Arc::new(Feeds::new(worker.clone(), feed_settings(&config)));
         let started = clock.now();
         let tasks = Tasks::new();

@@ -4,6 +4,7 @@
 //! and a hint, and never quotes a secret. Relative paths are taken from the file's own folder.
 //! Must not know: what the parts do with their settings.
 
+mod entries;
 mod example;
 mod sections;
 mod text;

@@ -7,11 +7,13 @@
 
 pub mod client;
 pub mod http;
+mod reapply;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::reapply::{ReapplyOrder, ReapplyReport};
 use crate::model::{MailBudget, Side};
 
 /// Entries in one answer of [`Desk::queue`] unless the filter asks for fewer: one page of a terminal, many times over.
@@ -48,6 +50,9 @@ pub trait Desk: Send + Sync {
 
     /// Figures for a Prometheus server, in the OpenMetrics text format.
     async fn metrics(&self) -> Result<String, Refusal>;
+
+    /// Has the pairs made anew by the rules in force, through the queue; without `yes`, only tells what that would change.
+    async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, Refusal>;
 
     /// Runs a pass now and answers when everything it found has been worked off, parked or put off; with `dry_run`, only
     /// plans it and writes nothing anywhere.
@@ -90,6 +95,30 @@ pub struct Status {
     pub mail: MailCounts,
     /// What people were told since the host started, oldest first.
     pub notices: Vec<Reason>,
+    /// Why nothing is written at present: a rule that must never be passed by failed.
+    #[serde(default)]
+    pub stopped: Option<Stopped>,
+    /// Rules without which appointments go on when they fail, by the operator's choice.
+    #[serde(default)]
+    pub fail_open: Vec<FailOpen>,
+}
+
+/// A rule stopped the work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    pub rule: String,
+    /// The appointments it failed at.
+    pub keys: Vec<String>,
+    pub since: DateTime<Utc>,
+    pub reason: Reason,
+}
+
+/// A rule whose entry says `on_error = "skip"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailOpen {
+    pub rule: String,
+    /// How often the chain went on without it since these rules are in force.
+    pub times: u64,
 }
 
 /// Which generation of the rule chain is in force.
@@ -319,6 +348,24 @@ pub struct RuleInfo {
     /// Set while it is not called because it kept failing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<SetAside>,
+    /// What its entry says besides.
+    #[serde(default)]
+    pub options: RuleOptions,
+}
+
+/// The options of a rule's entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleOptions {
+    /// For which appointments it runs; for all where there is none.
+    pub condition: Option<String>,
+    /// `park`, `retry`, `skip`, `stop`.
+    pub on_error: String,
+    /// Seconds between two tries, where they do not grow.
+    pub retry_after_s: Option<u64>,
+    pub default_message: Option<String>,
+    pub only_default_message: bool,
+    /// Which of its own lines are written to the log: `off`, `error`, `warn`, `info`, `debug`; where there is none: all, at debug.
+    pub log_level: Option<String>,
 }
 
 /// A pass a person asks for.

@@ -5,12 +5,14 @@
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules).
+//! `schema` (settings), `entry` (what the operator writes), `condition` (for which appointments a rule runs), `chain`,
+//! `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules).
 
 mod bindings;
 mod breaker;
 mod call;
 mod chain;
+pub mod condition;
 mod convert;
 mod engine;
 mod entry;
@@ -25,9 +27,9 @@ mod schema;
 
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
 pub use call::Record;
-pub use chain::{Chain, LoadError, RuleInfo, StepTrace, Trace};
+pub use chain::{Chain, FailOpen, LoadError, RuleInfo, RuleOptions, StepTrace, Trace};
 pub use engine::{Engine, EngineError};
-pub use entry::{ChainConfig, OnError, RuleEntry};
+pub use entry::{ChainConfig, LogLevel, OnError, RuleEntry};
 pub use limits::{Limits, Line};
 pub use live::Live;
 pub use load::{API, About, Hook, Refused};

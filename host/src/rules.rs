@@ -28,6 +28,12 @@ pub trait Rules: Send + Sync {
     /// Lets a rule word a failure for people; `None` if no rule has something to say.
     async fn explain(&self, failure: &Failure) -> Result<Option<Explanation>, Fault>;
 
+    /// Which rules would be passed over for this appointment, and why. For people; nothing depends on it.
+    async fn passed_over(&self, call: Call<'_>) -> Vec<PassedOver> {
+        let _ = call;
+        Vec::new()
+    }
+
     /// Asks the rules which of the candidates somebody of the Exchange directory is; `None` if no rule says.
     async fn match_user(&self, person: &Person, candidates: &[User]) -> Result<Option<UserId>, Fault> {
         let _ = (person, candidates);
@@ -85,6 +91,8 @@ pub struct Refusal {
     pub field: Option<String>,
     /// Whether trying again later can help; else the entry is parked.
     pub retry: bool,
+    /// The operator's words for it.
+    pub default_message: Option<DefaultMessage>,
     pub place: Place,
 }
 
@@ -109,6 +117,21 @@ pub fn correlation() -> String {
         LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect());
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("{}-{}", *HOST, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What the operator wants people to read when a rule refuses or fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultMessage {
+    pub text: String,
+    /// Shown alone; else before the words of the rule or of the fault.
+    pub alone: bool,
+}
+
+impl DefaultMessage {
+    /// The message people read, of the rule's or the fault's own words.
+    pub fn over(&self, own: &str) -> String {
+        if self.alone || own.is_empty() { self.text.clone() } else { format!("{} ({own})", self.text) }
+    }
 }
 
 /// A field that both sides moved to different values, in terms of the CRM's own field.
@@ -148,6 +171,17 @@ pub struct Explanation {
     pub title: String,
     pub text: String,
     pub hint: String,
+    /// What is to become of the entry, where the rule knows better than the host.
+    pub next: Option<NextStep>,
+}
+
+/// What becomes of an entry that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Tried again by itself, later and later.
+    Retry,
+    /// Waits for a person.
+    Park,
 }
 
 /// A rule that did not do its work: ours to report, never a business matter.
@@ -160,7 +194,7 @@ pub struct Fault {
     pub digest: String,
     /// Position in the chain, from 1.
     pub step: u32,
-    /// `apply`, `resolve`, `explain`, `match-user`, `describe`.
+    /// `apply`, `resolve`, `explain`, `match-user`, `describe`, `condition`.
     pub function: String,
     pub kind: FaultKind,
     /// The appointment's key.
@@ -173,6 +207,29 @@ pub struct Fault {
     pub generation: Generation,
     /// See [`Place::correlation`].
     pub correlation: String,
+    /// What becomes of the appointment, by the rule's entry.
+    pub then: AfterFault,
+    /// The operator's words for it.
+    pub default_message: Option<DefaultMessage>,
+}
+
+/// What becomes of an appointment at which a rule failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterFault {
+    /// Waits for a person.
+    #[default]
+    Park,
+    /// Tried again by itself: after this long, or later and later.
+    Retry { after: Option<Duration> },
+    /// Waits, and every other appointment with it, until the rule has judged it.
+    Stop,
+}
+
+/// A rule that was passed over for an appointment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub rule: String,
+    pub why: String,
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -198,11 +255,14 @@ pub enum FaultKind {
     /// It was not called: it failed too often of late.
     #[error("set aside because it kept failing; tried again at {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
     SetAside { until: DateTime<Utc> },
+    /// The condition of its entry could not be evaluated; the rule was not called.
+    #[error("has a condition that cannot be evaluated: {0}")]
+    Condition(String),
 }
 
 impl Fault {
     /// Stable name of the kind: `deadline`, `memory`, `table`, `stack`, `output`, `panic`, `trap`, `answer`, `start`,
-    /// `set-aside`.
+    /// `condition`, `set-aside`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             FaultKind::Deadline { .. } => "deadline",
@@ -215,6 +275,7 @@ impl Fault {
             FaultKind::Answer(_) => "answer",
             FaultKind::Start(_) => "start",
             FaultKind::SetAside { .. } => "set-aside",
+            FaultKind::Condition(_) => "condition",
         }
     }
 
@@ -228,6 +289,12 @@ impl Fault {
             | FaultKind::Output { .. } => {
                 format!(
                     "mend rule {} or raise its limit in the configuration; the appointment is kept: daybridge queue list",
+                    self.rule
+                )
+            }
+            FaultKind::Condition(_) => {
+                format!(
+                    "correct the condition in the entry of rule {}, then: daybridge rules reload; the appointment is kept: daybridge queue list",
                     self.rule
                 )
             }

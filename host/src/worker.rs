@@ -7,8 +7,10 @@
 //! wait for the server, read again, or park with its reason. Nothing is dropped. Must not know: protocols, wasm.
 
 mod act;
+mod anew;
 mod circuit;
 mod consider;
+mod halt;
 pub(crate) mod keys;
 mod look;
 mod trouble;
@@ -23,18 +25,19 @@ use tokio::sync::broadcast;
 
 pub use circuit::{CircuitTimes, Circuits, Waiting};
 pub use consider::{Decision, Summary};
+pub use halt::Halted;
 pub use trouble::Trouble;
 
 use crate::clock::Clock;
 use crate::connector::Problem;
 use crate::engine::{Brake, BrakeLimits, MailMeter, Op, Policy};
 use crate::error::{Chain, Class};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError, Mark};
 use crate::lifecycle::Tasks;
-use crate::model::{Change, Container, Key, MailBudget};
+use crate::model::{Change, Container, Direction, Key, MailBudget};
 use crate::notify::{Notice, Notifier};
 use crate::queue::{FailureRecord, Lease, Queue, QueueError};
-use crate::rules::{Failure, Generation, Rules};
+use crate::rules::{AfterFault, Call, Failure, Generation, NextStep, PassedOver, Rules};
 use crate::servers::Servers;
 
 /// How long a worker may take for one appointment before another may try: longer than all time limits of the requests one
@@ -46,12 +49,6 @@ const OUTCOMES_MAX: usize = 1024;
 
 /// How often a step is tried again at once after somebody changed the item in between, before it goes back to the queue.
 const CONFLICTS_MAX: u32 = 5;
-
-/// Entries are not held back by container in the queue: a circuit is minded where a server is asked, since an entry
-/// found in one place is mostly written in another.
-fn go(_: &Key, _: &[Container]) -> bool {
-    false
-}
 
 /// Something that always gives the rules in force; each appointment is finished with the generation it began with.
 pub trait RuleSource: Send + Sync {
@@ -91,6 +88,7 @@ pub struct Worker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     circuits: Circuits,
+    halt: halt::Halt,
     brake: Mutex<Brake>,
     mail_meter: Mutex<MailMeter>,
     counts: Counts,
@@ -147,6 +145,7 @@ impl Worker {
             clock,
             settings,
             circuits: Circuits::default(),
+            halt: halt::Halt::default(),
             brake: Mutex::default(),
             mail_meter: Mutex::default(),
             counts: Counts::default(),
@@ -169,12 +168,37 @@ impl Worker {
     /// [`Trouble`] that would keep it from being worked off.
     pub async fn plan(&self, key: &Key, changes: &[Change]) -> Result<Summary, Trouble> {
         let rules = self.rules.current();
-        match self.consider(key, changes, &rules).await {
+        match self.consider(key, changes, &rules, false).await {
             Err(Trouble::Belongs(other)) => {
-                self.consider(&other, changes, &rules).await.map(|decision| decision.summary())
+                self.consider(&other, changes, &rules, false).await.map(|decision| decision.summary())
             }
             other => other.map(|decision| decision.summary()),
         }
+    }
+
+    /// What would be done about a pair that is made anew by the rules in force; writes nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] that would keep it from being worked off.
+    pub async fn plan_anew(&self, key: &Key) -> Result<Summary, Trouble> {
+        self.consider(key, &[], &self.rules.current(), true).await.map(|decision| decision.summary())
+    }
+
+    /// Which rules are passed over for an appointment as both sides show it, and why; writes nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] that keeps the sides from being read.
+    pub async fn passed_over(&self, key: &Key, changes: &[Change]) -> Result<Vec<(Direction, PassedOver)>, Trouble> {
+        let entry = self.ledger.get(key).await?;
+        let view = self.look(key, entry.as_ref(), changes).await?;
+        let (rules, id) = (self.rules.current(), key.to_string());
+        let mut passed = Vec::new();
+        for (direction, seen) in [(Direction::CrmToExchange, &view.crm), (Direction::ExchangeToCrm, &view.exchange)] {
+            let Some(item) = seen.present().filter(|_| self.settings.policy.allows(direction)) else { continue };
+            let over = rules.passed_over(Call { id: &id, direction, source: &item.appointment }).await;
+            passed.extend(over.into_iter().map(|over| (direction, over)));
+        }
+        Ok(passed)
     }
 
     /// Servers and mailboxes that are being waited for.
@@ -192,9 +216,10 @@ impl Worker {
                     () = worker.servers.people_read() => {}
                 }
                 loop {
+                    let gate = worker.gate();
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = worker.queue.wait(&go) => {}
+                        () = worker.queue.wait(&gate) => {}
                     }
                     // A step under way is finished: a clean stop never leaves a write without its ledger entry.
                     while !stop.is_cancelled() {
@@ -218,7 +243,7 @@ impl Worker {
     /// # Errors
     /// [`QueueError::Store`] if the store failed: nothing more can be done with it.
     pub async fn step(&self) -> Result<bool, QueueError> {
-        let Some(lease) = self.queue.lease(LEASE, &go).await? else { return Ok(false) };
+        let Some(lease) = self.queue.lease(LEASE, &self.gate()).await? else { return Ok(false) };
         self.counts.looked_at.fetch_add(1, Ordering::Relaxed);
         match self.work(lease).await {
             Err(QueueError::LeaseLost { key } | QueueError::Busy { key }) => {
@@ -243,7 +268,12 @@ impl Worker {
                     {
                         return self.failed(lease, Trouble::from(error), &generation).await;
                     }
-                    return self.queue.ack(&lease).await;
+                    if let Err(error) = self.marked(&decision, done.crm_writes + done.exchange_writes > 0).await {
+                        return self.failed(lease, Trouble::from(error), &generation).await;
+                    }
+                    self.queue.ack(&lease).await?;
+                    self.judged(&lease.key);
+                    return Ok(());
                 }
                 Err(Trouble::Server { error, .. }) if error.class() == Class::Conflict && conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
@@ -251,16 +281,35 @@ impl Worker {
                 Err(Trouble::Belongs(key)) => return self.move_to(lease, &key).await,
                 Err(trouble) if trouble.leaves_alone() => {
                     tracing::debug!(appointment.key = %lease.key, rules.generation = generation.number, "Left alone: {trouble}");
-                    return self.queue.ack(&lease).await;
+                    self.queue.ack(&lease).await?;
+                    self.judged(&lease.key);
+                    return Ok(());
                 }
                 Err(trouble) => return self.failed(lease, trouble, &generation).await,
             }
         }
     }
 
+    /// Keeps the pair's mark true: made anew, or written to by other rules since.
+    async fn marked(&self, decision: &Decision, wrote: bool) -> Result<(), LedgerError> {
+        let Some(mark) = &decision.mark else { return Ok(()) };
+        let key = &decision.key;
+        match (decision.reapply, mark.done) {
+            (true, _) => self.ledger.set_marks(std::slice::from_ref(key), &Mark { done: true, ..mark.clone() }).await,
+            // Other rules came in force before it was made anew: a person decides once more.
+            (false, false) => self.ledger.clear_mark(key).await,
+            (false, true) if wrote && mark.digest != decision.rules.generation().digest => {
+                self.ledger.clear_mark(key).await
+            }
+            (false, true) => Ok(()),
+        }
+    }
+
     async fn move_to(&self, lease: Lease, key: &Key) -> Result<(), QueueError> {
         tracing::debug!(appointment.key = %lease.key, "Worked on under {key}");
-        self.queue.move_to(&lease, key).await
+        self.queue.move_to(&lease, key).await?;
+        self.halt.moved(&lease.key, key);
+        Ok(())
     }
 
     async fn once(
@@ -269,7 +318,7 @@ impl Worker {
         changes: &[Change],
         rules: &Arc<dyn Rules>,
     ) -> Result<(Decision, act::Done), Trouble> {
-        let decision = self.consider(key, changes, rules).await?;
+        let decision = self.consider(key, changes, rules, false).await?;
         let done = self.act(&decision).await?;
         Ok((decision, done))
     }
@@ -300,13 +349,19 @@ impl Worker {
     }
 
     /// The one place where an error turns back.
+    /// `generation` is of the rules in force when the attempt began.
     async fn failed(&self, lease: Lease, trouble: Trouble, generation: &Generation) -> Result<(), QueueError> {
         let rule = trouble.rule();
         match trouble {
             Trouble::Held { rule, reason, after } => {
                 tracing::info!(appointment.key = %lease.key, rule.name = rule, rules.generation = generation.number, "Held for {after:?}: {reason}");
                 let record = self.record(&lease, "held-by-rule", "retry", &rule, reason, String::new());
-                self.queue.retry(&lease, Some(after), record, false).await
+                self.queue.retry(&lease, Some(after), record, false).await?;
+                self.judged(&lease.key);
+                Ok(())
+            }
+            Trouble::Fault(fault) if fault.then == AfterFault::Stop => {
+                self.stopped_by(lease, &fault, generation.digest.clone()).await
             }
             Trouble::Waiting { name, after } => {
                 let message = format!("{name} is being waited for");
@@ -336,6 +391,10 @@ impl Worker {
                     other.hint(),
                 );
                 record.rule = rule;
+                let next = self.reword(&lease, &mut record).await;
+                let retry = next.map_or(retry, |next| next == NextStep::Retry);
+                retry_class(&mut record, retry);
+                self.word(&other, &mut record);
                 tracing::info!(
                     appointment.key = %lease.key,
                     code = record.code,
@@ -345,9 +404,13 @@ impl Worker {
                     if retry { "Tried again later" } else { "Parked" },
                     lease.attempt
                 );
-                self.reword(&lease, &mut record).await;
                 if retry {
-                    return self.queue.retry(&lease, None, record, true).await;
+                    self.queue.retry(&lease, other.retry_after(), record, true).await?;
+                    // The store's own failures are no answer of the rules.
+                    if matches!(other, Trouble::Fault(_) | Trouble::Refused(_)) {
+                        self.judged(&lease.key);
+                    }
+                    return Ok(());
                 }
                 self.park(lease, record).await
             }
@@ -373,14 +436,15 @@ impl Worker {
         );
         match class {
             Class::Down { .. } | Class::Auth => self.queue.retry(&lease, wait, record, false).await,
-            Class::Retry { .. } => {
-                let burn = !matches!(error.problem, Problem::Throttled { .. });
-                self.queue.retry(&lease, wait, record, burn).await
+            Class::Retry { .. } if matches!(error.problem, Problem::Throttled { .. }) => {
+                self.queue.retry(&lease, wait, record, false).await
             }
             Class::Conflict => self.queue.retry(&lease, None, record, true).await,
-            Class::Park => {
-                self.reword(&lease, &mut record).await;
-                self.park(lease, record).await
+            Class::Retry { .. } | Class::Park => {
+                let next = self.reword(&lease, &mut record).await;
+                let retry = next.map_or(class != Class::Park, |next| next == NextStep::Retry);
+                retry_class(&mut record, retry);
+                if retry { self.queue.retry(&lease, wait, record, true).await } else { self.park(lease, record).await }
             }
         }
     }
@@ -461,7 +525,19 @@ impl Worker {
             hint: record.hint.clone(),
         };
         self.notifier.tell(notice, self.clock.now());
-        self.queue.park(&lease, record).await.map(|_| ())
+        self.queue.park(&lease, record).await?;
+        self.judged(&lease.key);
+        Ok(())
+    }
+
+    /// Puts the operator's default message over what a rule or its failure says.
+    fn word(&self, trouble: &Trouble, record: &mut FailureRecord) {
+        let Some(words) = trouble.default_message() else { return };
+        if let (true, Trouble::Fault(fault)) = (words.alone, trouble) {
+            // People read the operator's words alone; whoever mends the rule needs the host's. (A refusal's words may be personal data.)
+            tracing::warn!(appointment.key = %fault.appointment, rule.name = %fault.rule, error = %fault, "A default message stands for a fault");
+        }
+        record.message = words.over(&record.message);
     }
 
     fn record(
@@ -485,8 +561,8 @@ impl Worker {
         }
     }
 
-    /// Lets a rule word the failure for people.
-    async fn reword(&self, lease: &Lease, record: &mut FailureRecord) {
+    /// Lets a rule word the failure for people; answers what it wants to become of the entry.
+    async fn reword(&self, lease: &Lease, record: &mut FailureRecord) -> Option<NextStep> {
         let failure = Failure {
             code: record.code.clone(),
             class: record.class.clone(),
@@ -501,11 +577,18 @@ impl Worker {
                 record.message =
                     if words.title.is_empty() { words.text } else { format!("{}: {}", words.title, words.text) };
                 record.hint = words.hint;
+                words.next
             }
-            Ok(None) => {}
+            Ok(None) => None,
             Err(fault) => {
-                tracing::warn!(error = %Chain(&fault), rules.generation = fault.generation.number, correlation = %fault.correlation, "A rule could not word a failure; it is told as it is")
+                tracing::warn!(error = %Chain(&fault), rules.generation = fault.generation.number, correlation = %fault.correlation, "A rule could not word a failure; it is told as it is");
+                None
             }
         }
     }
+}
+
+/// The class tells what becomes of the entry.
+fn retry_class(record: &mut FailureRecord, retry: bool) {
+    record.class = if retry { "retry" } else { "park" }.to_owned();
 }

@@ -366,3 +366,58 @@ fn damaged_files_are_refused_without_a_panic() {
         }
     }
 }
+
+/// The good configuration with one rule entry at its end.
+fn with_rule(entry: &str) -> String {
+    format!("{GOOD}\n[[rules]]\nfile = \"category.wasm\"\n{entry}\n")
+}
+
+#[test]
+fn rule_entries_that_make_no_sense() {
+    let line = with_rule("").lines().count() + 1;
+    for (entry, expected) in [
+        ("order = -1", "rules.order"),
+        (
+            "condition = \"appointment.subjct == ''\"",
+            "rules.condition, line 1, column 12: an appointment has no subjct; did you mean subject?\nhint: the operator's guide",
+        ),
+        ("condition = 7", "rules.condition must be a text in quotes, not integer 7"),
+        ("on_error = \"ignore\"", "rules.on_error cannot be \"ignore\"\nhint: known are: park, retry, skip, stop"),
+        ("retry_after_s = 5", "rules.retry_after_s is for rules that are tried again\nhint: add on_error = \"retry\""),
+        ("on_error = \"retry\"\nretry_after_s = 0", "rules.retry_after_s is 0\nhint: use 1 to 86400 seconds"),
+        (
+            "only_default_message = true",
+            "rules.only_default_message needs a default message\nhint: add default_message",
+        ),
+        ("only_default_message = 1", "rules.only_default_message must be true or false"),
+        ("default_message = true", "rules.default_message must be a text in quotes"),
+        ("log_level = \"loud\"", "rules.log_level cannot be \"loud\"\nhint: known are: debug, error, info, off, warn"),
+        ("log_levl = \"info\"", "unknown key log_levl in [rules]\nhint: did you mean log_level?"),
+    ] {
+        let complaint = complaint(&with_rule(entry));
+        assert!(complaint.contains(expected), "{entry}: {complaint}");
+        let at = if entry.contains('\n') { line..line + 1 } else { line - 1..line };
+        assert!(at.into_iter().any(|line| complaint.contains(&format!("line {line}:"))), "{entry}: {complaint}");
+    }
+}
+
+#[test]
+fn rule_entries_in_full() {
+    use std::time::Duration;
+
+    use daybridge::plugin::{LogLevel, OnError};
+    let text = with_rule(
+        "condition = \"appointment.meeting\"\non_error = \"retry\"\nretry_after_s = 300\ndefault_message = \"Ask\"\n\
+         only_default_message = true\nlog_level = \"warn\"\n[[rules]]\nfile = \"first.wasm\"\norder = 1\non_error = \"stop\"\n\
+         [[rules]]\nfile = \"zero.wasm\"\norder = 0\n[[rules]]\nfile = \"last.wasm\"",
+    );
+    let rules = parse(&text).expect("a good configuration").rules;
+    let order: Vec<&str> = rules.iter().map(|rule| rule.file.as_str()).collect();
+    assert_eq!(order, ["zero.wasm", "category.wasm", "first.wasm", "last.wasm"]);
+    let rule = &rules[1];
+    assert_eq!(rule.condition.as_deref(), Some("appointment.meeting"));
+    assert_eq!(rule.on_error, OnError::Retry { after: Some(Duration::from_secs(300)) });
+    assert_eq!((rule.default_message.as_deref(), rule.only_default_message), (Some("Ask"), true));
+    assert_eq!(rule.log_level, Some(LogLevel::Warn));
+    assert_eq!((rules[2].on_error, rules[3].on_error), (OnError::Stop, OnError::Park));
+}

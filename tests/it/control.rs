@@ -12,9 +12,10 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
-    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SetAside, SideName, Status,
-    Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    Affected, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts,
+    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain,
+    RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine, SyncOrder, SyncReport,
+    Which, WriteCounts,
 };
 use daybridge::lifecycle::Tasks;
 
@@ -104,6 +105,13 @@ fn status() -> Status {
         mail: MailCounts { invitations: 6, updates: 7, cancellations: 8 },
         pairs: 12,
         notices: vec![reason()],
+        stopped: Some(Stopped {
+            rule: "privacy".into(),
+            keys: vec!["crm:4711".into()],
+            since: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            reason: reason(),
+        }),
+        fail_open: vec![FailOpen { rule: "category".into(), times: 3 }],
     }
 }
 
@@ -120,6 +128,7 @@ fn chain() -> RuleChain {
             file: "built in".into(),
             digest: "00".into(),
             set_aside: Some(set_aside()),
+            options: RuleOptions { on_error: "park".into(), condition: Some("true".into()), ..RuleOptions::default() },
         }],
     }
 }
@@ -191,6 +200,11 @@ impl Desk for NotingDesk {
         self.note(format!("trace {id}"));
         Ok(story())
     }
+    async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, Refusal> {
+        self.note(format!("reapply {} {:?}", order.yes, order.rule));
+        Ok(ReapplyReport { pairs: 3, ..ReapplyReport::default() })
+    }
+
     async fn rules(&self) -> Result<RuleChain, Refusal> {
         self.note("rules".into());
         Ok(chain())

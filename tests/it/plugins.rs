@@ -4,6 +4,7 @@
 
 mod breaker;
 mod chain;
+mod entries;
 mod gate;
 mod harm;
 mod host;

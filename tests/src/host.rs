@@ -273,6 +273,23 @@ impl TestHost {
         self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
     }
 
+    /// Starts again on the same data folder.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        // The folder is free when the last holder of the store is gone; an empty one stands in meanwhile.
+        let stand_in = tempfile::tempdir().expect("a temporary folder");
+        self.app = open(&self.servers, stand_in.path(), &self.more, self.clock.clone()).await;
+        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
+    }
+
+    /// Writes another end of the configuration and has the rules loaded again, as a person would.
+    pub async fn reload_with(&mut self, more: &str) {
+        self.more = more.to_owned();
+        let file = self.data.path().join("daybridge.toml");
+        std::fs::write(&file, self.servers.config(self.data.path(), more)).expect("the configuration is written");
+        self.app.reload_rules().await.unwrap_or_else(|refusal| panic!("{}: {}", refusal.code, refusal.message));
+    }
+
     async fn stop(&mut self) {
         let declared = self.app.status().await.expect("a status").mail;
         self.people_mailed(Mails::new(declared.invitations, declared.updates, declared.cancellations));

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{App, line};
+use super::{App, entries, line};
+use crate::config::{Config, environment};
 use crate::control::{
     Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SYNC_LINES_MAX,
-    SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain,
+    RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;
 use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
-use crate::plugin::Hook;
 use crate::queue::{EntryView, FailureRecord, QueueError};
 use crate::rules::Rules;
 use crate::worker::Summary;
@@ -86,6 +86,8 @@ impl Desk for App {
             writes: self.writes(),
             mail: MailCounts { invitations, updates, cancellations },
             notices: self.notices(),
+            stopped: self.worker.halted().map(entries::stopped),
+            fail_open: entries::fail_open(&self.rules.current()),
         })
     }
 
@@ -132,7 +134,10 @@ impl Desk for App {
                 self.queue.put(vec![(key.clone(), asked)]).await.map_err(queue_failed)?;
             }
             match self.queue.retry_now(&key).await {
-                Ok(true) => entries += 1,
+                Ok(true) => {
+                    self.worker.let_try(&key);
+                    entries += 1;
+                }
                 Ok(false) | Err(QueueError::Busy { .. }) => {}
                 Err(error) => return Err(queue_failed(error)),
             }
@@ -143,6 +148,8 @@ impl Desk for App {
     async fn queue_discard(&self, key: &str) -> Result<Affected, Refusal> {
         match self.queue.discard(&parse(key)?).await.map_err(queue_failed)? {
             Some(view) => {
+                self.ledger.clear_mark(&view.key).await.map_err(|error| Refusal::failed("use the ledger", &error))?;
+                self.worker.judged(&view.key);
                 tracing::warn!(appointment.key = %view.key, "A person discarded the work waiting for {}", view.key);
                 Ok(Affected { entries: 1 })
             }
@@ -175,6 +182,11 @@ impl Desk for App {
             Err(trouble) => ("failed".to_owned(), format!("now: {trouble}; {}", trouble.hint())),
         };
         lines.push(StoryLine { at: self.clock.now(), step: now, text });
+        // A server that does not answer has been told of above.
+        for (direction, over) in self.worker.passed_over(&key, &changes).await.unwrap_or_default() {
+            let text = format!("now, {}: rule {} is passed over: {}", direction.name(), over.rule, over.why);
+            lines.push(StoryLine { at: self.clock.now(), step: "passed over".to_owned(), text });
+        }
         let known = |side| entry_known.as_ref().and_then(|entry| entry.side(side)).map(|known| known.at.clone());
         let exchange = known(Side::Exchange);
         Ok(Story {
@@ -192,14 +204,17 @@ impl Desk for App {
         let (chain, set_aside) = (self.rules.current(), self.set_aside());
         Ok(RuleChain {
             generation: generation(&chain.generation()),
-            rules: chain.list().iter().map(|rule| rule_info(rule, &set_aside)).collect(),
+            rules: chain.list().iter().map(|rule| entries::rule_info(rule, &set_aside)).collect(),
         })
     }
 
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
+        // Entries may have changed as well as files.
+        let config = Config::load(&self.config.file, &environment)
+            .map_err(|error| Refusal::new(RefusalKind::Invalid, "configuration-refused", line(&error), error.hint()))?;
         // Compiling takes a while and would block the host's tasks.
         let live = self.rules.clone();
-        let loaded = tokio::task::spawn_blocking(move || live.reload()).await;
+        let loaded = tokio::task::spawn_blocking(move || live.configure(config.chain())).await;
         let loaded = loaded.map_err(|error| Refusal::failed("load the rules", &error))?;
         loaded.map_err(|error| Refusal::new(RefusalKind::Invalid, "rule-refused", line(&error), super::RULES_HINT))?;
         self.rules().await
@@ -207,6 +222,10 @@ impl Desk for App {
 
     async fn metrics(&self) -> Result<String, Refusal> {
         self.figures().map_err(|error| Refusal::failed("write the figures", &error))
+    }
+
+    async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, Refusal> {
+        self.make_anew(order).await
     }
 
     async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {
@@ -292,13 +311,14 @@ impl App {
     }
 
     /// Works until nothing is due: beside the workers of a running host, or alone in a single pass.
-    async fn work_off(&self) -> Result<(), Refusal> {
+    pub(super) async fn work_off(&self) -> Result<(), Refusal> {
         let end = tokio::time::Instant::now() + PASS_LIMIT;
         while tokio::time::Instant::now() < end {
             self.mind_rules().await.map_err(queue_failed)?;
             while self.worker.step().await.map_err(queue_failed)? {}
             let counts = self.queue.counts();
             let settling = counts.earliest_due.is_some_and(|due| due - self.clock.now() <= self.settle());
+            let settling = settling && self.worker.halted().is_none();
             // What the work did to the rules may let parked appointments go on, and they belong to the pass too.
             if counts.leased == 0
                 && !(counts.waiting > 0 && settling)
@@ -322,7 +342,7 @@ impl App {
     }
 
     /// The containers a person named; all without a name.
-    fn chosen(&self, names: &[String]) -> Result<Vec<Container>, Refusal> {
+    pub(super) fn chosen(&self, names: &[String]) -> Result<Vec<Container>, Refusal> {
         let all = self.feeds.containers();
         if names.is_empty() {
             return Ok(all);
@@ -447,36 +467,12 @@ fn parse(key: &str) -> Result<Key, Refusal> {
     Key::parse(key).ok_or_else(|| Refusal::unknown(key))
 }
 
-fn queue_failed(error: QueueError) -> Refusal {
+pub(super) fn queue_failed(error: QueueError) -> Refusal {
     Refusal::new(RefusalKind::Failed, error.code(), line(&error), error.hint())
 }
 
-fn generation(generation: &crate::rules::Generation) -> GenerationInfo {
+pub(super) fn generation(generation: &crate::rules::Generation) -> GenerationInfo {
     GenerationInfo { number: generation.number, digest: generation.digest.clone() }
-}
-
-fn rule_info(rule: &crate::plugin::RuleInfo, set_aside: &[SetAside]) -> RuleInfo {
-    RuleInfo {
-        name: rule.name.clone(),
-        version: rule.version.clone(),
-        purpose: rule.purpose.clone(),
-        enabled: rule.enabled,
-        directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),
-        hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
-        file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
-        digest: rule.digest.clone(),
-        set_aside: set_aside.iter().find(|aside| aside.rule == rule.name && aside.digest == rule.digest).cloned(),
-    }
-}
-
-/// The contract's name of a function.
-fn hook_name(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Apply => "apply",
-        Hook::Resolve => "resolve",
-        Hook::Explain => "explain",
-        Hook::MatchUser => "match-user",
-    }
 }
 
 fn entry(view: &EntryView) -> QueueEntry {
@@ -553,7 +549,7 @@ fn now_line(summary: &Summary) -> String {
     }
 }
 
-fn push(report: &mut SyncReport, summary: &Summary) {
+pub(super) fn push(report: &mut SyncReport, summary: &Summary) {
     if summary.op == "nothing" {
         return;
     }
@@ -571,7 +567,7 @@ fn push(report: &mut SyncReport, summary: &Summary) {
     );
 }
 
-fn push_line(report: &mut SyncReport, line: PlanLine) {
+pub(super) fn push_line(report: &mut SyncReport, line: PlanLine) {
     if report.lines.len() < SYNC_LINES_MAX {
         report.lines.push(line);
     } else {

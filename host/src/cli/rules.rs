@@ -1,12 +1,14 @@
 //! `daybridge rules ...`: the chain in force.
 
+mod reapply;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::output::{count, line, table};
 use super::{Failure, HostChoice, output};
-use crate::control::RuleChain;
+use crate::control::{RuleChain, RuleInfo, RuleOptions};
 use crate::plugin::package;
 
 #[derive(Subcommand)]
@@ -15,6 +17,8 @@ pub(super) enum Command {
     List(Arguments),
     /// Load the rules again; if one is refused, the chain in force stays.
     Reload(Arguments),
+    /// Make existing pairs anew by the rules in force, or show what that would change; swapping a rule alone rewrites nothing.
+    Reapply(reapply::Arguments),
     /// Build rules from their Rust crates; needs cargo and the target wasm32-unknown-unknown.
     Build(BuildArguments),
 }
@@ -48,6 +52,7 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
     let (arguments, chain) = match command {
         Command::List(arguments) => (arguments, arguments.host.client()?.rules().await?),
         Command::Reload(arguments) => (arguments, arguments.host.client()?.reload_rules().await?),
+        Command::Reapply(arguments) => return reapply::run(arguments).await,
         Command::Build(arguments) => return build(arguments),
     };
     if arguments.json {
@@ -97,12 +102,17 @@ fn show(chain: &RuleChain) {
                 },
                 rule.version.clone(),
                 directions.join(" "),
+                on_error(&rule.options),
                 rule.purpose.clone(),
                 rule.file.clone(),
             ]
         })
         .collect();
-    table(&["#", "RULE", "VERSION", "DIRECTIONS", "PURPOSE", "FROM"], &rows);
+    table(&["#", "RULE", "VERSION", "DIRECTIONS", "ON ERROR", "PURPOSE", "FROM"], &rows);
+    let details: Vec<String> = chain.rules.iter().filter_map(details).collect();
+    if !details.is_empty() {
+        line(&format!("\n{}", details.join("\n")));
+    }
     for aside in chain.rules.iter().filter_map(|rule| rule.set_aside.as_ref()) {
         line(&format!(
             "\n{} {} kept failing (last: {}) and is set aside from {} until {}; {} for it",
@@ -114,6 +124,31 @@ fn show(chain: &RuleChain) {
             count(aside.parked, "appointment waits", "appointments wait"),
         ));
     }
+}
+
+/// What is done when the rule fails; a chain that goes on without it must not look like any other.
+fn on_error(options: &RuleOptions) -> String {
+    match (options.on_error.as_str(), options.retry_after_s) {
+        ("skip", _) => "skip (fail-open)".to_owned(),
+        (what, Some(seconds)) => format!("{what} after {seconds} s"),
+        (what, None) => what.to_owned(),
+    }
+}
+
+/// Conditions and messages are too long for a column: they stand below, for the rules that have them.
+fn details(rule: &RuleInfo) -> Option<String> {
+    let options = &rule.options;
+    let alone = if options.only_default_message { "says only" } else { "says first" };
+    let parts = [
+        options
+            .condition
+            .as_ref()
+            .map(|condition| format!("runs if {}", condition.split_whitespace().collect::<Vec<_>>().join(" "))),
+        options.default_message.as_ref().map(|message| format!("{alone} \"{message}\"")),
+        options.log_level.as_ref().map(|level| format!("logs {level}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("{}: {}", rule.name, parts.join("; ")))
 }
 
 fn short(direction: &str) -> &str {

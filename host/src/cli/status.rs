@@ -50,6 +50,23 @@ fn show(status: &Status) {
         status.queue.leased,
         status.queue.parked
     ));
+    if let Some(stopped) = &status.stopped {
+        line(&format!(
+            "STOPPED since {}: nothing is written until rule {} has judged {}\n  {}\n  {}\n",
+            output::time(stopped.since),
+            stopped.rule,
+            stopped.keys.join(", "),
+            stopped.reason.message,
+            stopped.reason.hint
+        ));
+    }
+    for open in &status.fail_open {
+        line(&format!(
+            "fail-open: appointments go on without rule {} when it fails ({} so far)\n",
+            open.rule,
+            count(open.times, "time", "times")
+        ));
+    }
     let rows: Vec<Vec<String>> = status.containers.iter().map(row).collect();
     table(&["CONTAINER", "SERVER", "LAST PASS", "LAST SWEEP", "STATE"], &rows);
     for container in &status.containers {

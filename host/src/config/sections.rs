@@ -11,13 +11,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::text::{Document, SEE_EXAMPLE, Section};
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, entries};
 use crate::connector::ews::config::EwsConfig;
 use crate::connector::http::Secret;
 use crate::connector::sage::config::SageConfig;
-use crate::model::{Address, Direction};
-use crate::plugin::lookup::Kind;
-use crate::plugin::{self, BreakerSettings, Limits, OnError, RuleEntry};
+use crate::model::Address;
+use crate::plugin::BreakerSettings;
 use crate::telemetry;
 
 /// One Exchange server: how to reach it, and which of its mailboxes take part.
@@ -119,70 +118,6 @@ pub enum ConflictPolicy {
     Exchange,
     /// The change the host saw last; wall clocks of the two servers are never compared.
     Latest,
-}
-
-/// One rule of the chain, as the operator writes it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenRule {
-    #[serde(default)]
-    name: String,
-    file: String,
-    #[serde(default = "yes")]
-    enabled: bool,
-    #[serde(default)]
-    directions: Vec<WrittenDirection>,
-    #[serde(default)]
-    on_error: WrittenOnError,
-    #[serde(default)]
-    settings: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    lookups: Vec<String>,
-    #[serde(default)]
-    limits: WrittenLimits,
-    #[serde(default)]
-    default_message: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum WrittenDirection {
-    CrmToExchange,
-    ExchangeToCrm,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum WrittenOnError {
-    #[default]
-    Park,
-    Skip,
-}
-
-/// What one call of a rule may use; what is not named is at its default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenLimits {
-    deadline_ms: Option<u64>,
-    memory_mb: Option<u64>,
-    table_elements: Option<u64>,
-    answer_kb: Option<u64>,
-    log_kb: Option<u64>,
-}
-
-impl WrittenLimits {
-    fn limits(self) -> Limits {
-        let default = Limits::default();
-        let bytes =
-            |count: Option<u64>, shift: u32, default| count.map_or(default, |count| count.saturating_mul(1 << shift));
-        Limits {
-            deadline: self.deadline_ms.map_or(default.deadline, Duration::from_millis),
-            memory: bytes(self.memory_mb, 20, default.memory),
-            table_elements: self.table_elements.unwrap_or(default.table_elements),
-            answer: bytes(self.answer_kb, 10, default.answer),
-            log: bytes(self.log_kb, 10, default.log),
-        }
-    }
 }
 
 /// When a rule that keeps failing is set aside, and for how long.
@@ -317,10 +252,6 @@ struct ExchangeHead {
     mailboxes: Vec<String>,
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn ews() -> ExchangeKind {
     ExchangeKind::Ews
 }
@@ -356,13 +287,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
     let sync: Sync = document.read(sync)?;
     check_sync(document, &sync_section, &sync)?;
 
-    let mut rules = Vec::new();
-    for section in top.take_sections(document, "rules")? {
-        rules.push(rule(document, section)?);
-    }
-    if rules.is_empty() {
-        rules = plugin::default_chain();
-    }
+    let rules = entries::read(document, top.take_sections(document, "rules")?)?;
 
     let section = top.take_section(document, "breaker")?;
     let breaker: Breaker = document.read(section.clone())?;
@@ -500,43 +425,6 @@ fn exchange(
         ));
     }
     Ok(servers)
-}
-
-fn rule(document: &Document<'_>, section: Section<'_>) -> Result<RuleEntry, ConfigError> {
-    let places = section.clone();
-    let written: WrittenRule = document.read(section)?;
-    let limits = written.limits.limits();
-    limits
-        .check()
-        .map_err(|problem| document.wrong(&places.place("limits"), format!("rules.limits: {problem}"), SEE_EXAMPLE))?;
-    let mut lookups = Vec::new();
-    for name in &written.lookups {
-        lookups.push(Kind::named(name).ok_or_else(|| {
-            document.wrong(
-                &places.place("lookups"),
-                format!("there is no look-up {name}"),
-                "a rule's description names the look-ups it asks for",
-            )
-        })?);
-    }
-    let direction = |written: &WrittenDirection| match written {
-        WrittenDirection::CrmToExchange => Direction::CrmToExchange,
-        WrittenDirection::ExchangeToCrm => Direction::ExchangeToCrm,
-    };
-    Ok(RuleEntry {
-        name: written.name,
-        file: written.file,
-        enabled: written.enabled,
-        directions: written.directions.iter().map(direction).collect(),
-        on_error: match written.on_error {
-            WrittenOnError::Park => OnError::Park,
-            WrittenOnError::Skip => OnError::Skip,
-        },
-        settings: written.settings,
-        lookups,
-        limits,
-        default_message: written.default_message,
-    })
 }
 
 fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Result<(), ConfigError> {

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, QueueEntry, QueueFilter, QueuePage, Refusal, RefusalKind, RuleChain, SideName, Status, Story, SyncOrder,
-    SyncReport, Which,
+    Affected, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Refusal, RefusalKind, RuleChain,
+    SideName, Status, Story, SyncOrder, SyncReport, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
 
@@ -137,6 +137,10 @@ impl Client {
 
     pub async fn reload_rules(&self) -> Result<RuleChain, ClientError> {
         self.post("/v1/rules/reload", &(), ANSWER_LIMIT).await
+    }
+
+    pub async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, ClientError> {
+        self.post("/v1/rules/reapply", order, SYNC_LIMIT).await
     }
 
     pub async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, ClientError> {

@@ -15,6 +15,7 @@
 //! | `GET /v1/trace?id=` | [`Desk::trace`] |
 //! | `GET /v1/rules`, `POST /v1/rules/reload` | [`Desk::rules`], [`Desk::reload_rules`] |
 //! | `GET /metrics` | [`Desk::metrics`], as text |
+//! | `POST /v1/rules/reapply` [`ReapplyOrder`] | [`Desk::reapply`] |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
@@ -38,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{Desk, QueueFilter, Refusal, RefusalKind, SideName, SyncOrder, Which};
+use super::{Desk, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder, Which};
 use crate::lifecycle::Tasks;
 
 /// Largest body a request may have: a list of mailboxes, with room to spare.
@@ -147,6 +148,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/rules", get(rules))
         .route("/v1/rules/reload", post(rules_reload))
         .route("/metrics", get(metrics))
+        .route("/v1/rules/reapply", post(rules_reapply))
         .route("/v1/sync", post(sync))
         .route("/v1/doorbell", post(doorbell))
         .route("/v1/stop", post(stop))
@@ -278,6 +280,13 @@ async fn rules(State(desk): Shared) -> Response {
 
 async fn rules_reload(State(desk): Shared) -> Response {
     answer(desk.reload_rules().await)
+}
+
+async fn rules_reapply(State(desk): Shared, body: Body) -> Response {
+    match sent::<ReapplyOrder>(body) {
+        Ok(order) => answer(desk.reapply(&order).await),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
 }
 
 async fn metrics(State(desk): Shared) -> Response {

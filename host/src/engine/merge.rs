@@ -232,7 +232,7 @@ fn merge_attendees(input: &MergeInput<'_>, merged: &mut Merged) {
 
 /// The target's list with the source's changes applied. Answers travel to the CRM only: in Exchange a person answers from
 /// the own calendar. People without an address cannot exist in Exchange.
-fn carried(base: Option<&[Attendee]>, now: &[Attendee], target: &[Attendee], to: Side) -> Vec<Attendee> {
+pub(super) fn carried(base: Option<&[Attendee]>, now: &[Attendee], target: &[Attendee], to: Side) -> Vec<Attendee> {
     let index = |list: &[Attendee]| -> BTreeMap<String, Attendee> {
         list.iter().map(|attendee| (identity(attendee), attendee.clone())).collect()
     };
@@ -269,7 +269,7 @@ fn carried(base: Option<&[Attendee]>, now: &[Attendee], target: &[Attendee], to:
     result.into_values().collect()
 }
 
-fn people(list: Vec<Attendee>) -> Value {
+pub(super) fn people(list: Vec<Attendee>) -> Value {
     if list.is_empty() { Value::Empty } else { Value::Attendees(list) }
 }
 

@@ -19,7 +19,7 @@ use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
 use super::lookup::{Kind, LookupSource};
 use super::observe::{Called, Observer, Observers, RuleVersion};
 use crate::model::Address;
-use crate::rules::{Fault, FaultKind, Generation, Place, correlation};
+use crate::rules::{AfterFault, Fault, FaultKind, Generation, Place, correlation};
 
 /// Bytes a call may move out of a rule, answers and arguments of imports together, in terms of the host's own types, which
 /// are larger than the texts in them. The true limits are the ones on answer and log; this one bounds the host's memory.
@@ -150,7 +150,7 @@ impl Callable {
         Place { version, digest, step, generation, elapsed, memory_peak, correlation: record.correlation.clone() }
     }
 
-    fn fault(&self, ask: &Ask<'_>, kind: FaultKind, record: &Record, backtrace: Vec<String>) -> Fault {
+    pub fn fault(&self, ask: &Ask<'_>, kind: FaultKind, record: &Record, backtrace: Vec<String>) -> Fault {
         let RuleVersion { rule, version, digest } = self.identity.clone();
         Fault {
             rule,
@@ -165,6 +165,8 @@ impl Callable {
             backtrace,
             generation: self.generation.clone(),
             correlation: record.correlation.clone(),
+            then: AfterFault::default(),
+            default_message: None,
         }
     }
 

@@ -8,14 +8,16 @@ mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::call::Callable;
+use super::condition::Condition;
 use super::engine::Engine;
-use super::entry::{ChainConfig, OnError, RuleEntry, Source};
+use super::entry::{ChainConfig, LogLevel, OnError, RuleEntry, Source};
 use super::limits::{Line, clean};
 use super::load::{self, About, Hook, Refused};
 use super::lookup::LookupSource;
@@ -23,7 +25,8 @@ use super::observe::{Judged, Observer, Observers};
 use super::schema;
 use crate::model::{Direction, Field, Person, User, UserId};
 use crate::rules::{
-    Call, Conflict, Explanation, Failure, Fault, FaultKind, Generation, Resolution, Rules, Verdict, correlation,
+    AfterFault, Call, Conflict, DefaultMessage, Explanation, Failure, Fault, FaultKind, Generation, PassedOver,
+    Resolution, Rules, Verdict, correlation,
 };
 
 /// A chain could not be loaded.
@@ -55,6 +58,38 @@ pub struct RuleInfo {
     pub enabled: bool,
     /// JSON Schema text of its settings, or blank.
     pub settings_schema: String,
+    /// What its entry says besides.
+    pub options: RuleOptions,
+}
+
+/// The options of a rule's entry, as people see them in a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleOptions {
+    pub condition: Option<String>,
+    pub on_error: OnError,
+    pub default_message: Option<String>,
+    pub only_default_message: bool,
+    pub log_level: Option<LogLevel>,
+}
+
+impl From<&RuleEntry> for RuleOptions {
+    fn from(entry: &RuleEntry) -> Self {
+        Self {
+            condition: entry.condition.clone(),
+            on_error: entry.on_error,
+            default_message: entry.default_message.clone(),
+            only_default_message: entry.only_default_message,
+            log_level: entry.log_level,
+        }
+    }
+}
+
+/// A rule without which the chain goes on when it fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailOpen {
+    pub rule: String,
+    /// How often the chain went on without it, since the chain was loaded.
+    pub times: u64,
 }
 
 /// What each rule did with an appointment.
@@ -74,6 +109,8 @@ pub struct StepTrace {
     pub edited: Vec<String>,
     /// Set if it failed, also where the chain went on without it.
     pub fault: Option<Fault>,
+    /// Set if the chain went on without it: the reason.
+    pub passed_over: Option<String>,
     pub elapsed: Duration,
     /// Bytes.
     pub memory_peak: u64,
@@ -96,7 +133,11 @@ struct Step {
     hooks: Vec<Hook>,
     directions: Vec<Direction>,
     on_error: OnError,
-    default_message: Option<String>,
+    /// Times the chain went on without it although it failed.
+    skipped: Arc<AtomicU64>,
+    default_message: Option<DefaultMessage>,
+    condition: Option<Condition>,
+    log_level: Option<LogLevel>,
 }
 
 impl Chain {
@@ -151,6 +192,16 @@ impl Chain {
         &self.infos
     }
 
+    /// The rules without which the chain goes on when they fail.
+    pub fn fail_open(&self) -> Vec<FailOpen> {
+        let open = self.steps.iter().filter(|step| step.on_error == OnError::Skip);
+        open.map(|step| FailOpen {
+            rule: step.callable.identity.rule.clone(),
+            times: step.skipped.load(Ordering::Relaxed),
+        })
+        .collect()
+    }
+
     /// As [`Rules::judge`], with what each rule did.
     pub async fn trace(&self, call: Call<'_>) -> Trace {
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
@@ -177,6 +228,8 @@ impl Chain {
             backtrace: Vec::new(),
             generation: self.generation.clone(),
             correlation: correlation(),
+            then: AfterFault::default(),
+            default_message: None,
         }
     }
 }
@@ -228,6 +281,14 @@ impl Rules for Chain {
             .map_err(|fault| *fault)
     }
 
+    async fn passed_over(&self, call: Call<'_>) -> Vec<PassedOver> {
+        let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
+        let source = call.source.clone();
+        let ran = self.engine.run(move || run::judge(&steps, &id, direction, source)).await;
+        let steps = ran.map(|trace| trace.steps).unwrap_or_default();
+        steps.into_iter().filter_map(|step| Some(PassedOver { rule: step.rule, why: step.passed_over? })).collect()
+    }
+
     async fn match_user(&self, person: &Person, candidates: &[User]) -> Result<Option<UserId>, Fault> {
         if !self.steps.iter().any(|step| step.answers(Hook::MatchUser, None)) {
             return Ok(None);
@@ -254,6 +315,7 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
     if directions.is_empty() && about.hooks.contains(&Hook::Apply) {
         return Err(Refused::Directions);
     }
+    let condition = entry.condition.as_deref().map(Condition::compile).transpose().map_err(Refused::Condition)?;
     let About { version, purpose, hooks, settings_schema, .. } = about;
     let info = RuleInfo {
         order: 0,
@@ -267,9 +329,20 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
         purpose,
         enabled: entry.enabled,
         settings_schema,
+        options: entry.into(),
     };
-    let default_message = entry.default_message.clone();
-    Ok((Step { callable, hooks, directions, on_error: entry.on_error, default_message }, info))
+    let words = |text: &String| DefaultMessage { text: clean(text), alone: entry.only_default_message };
+    let step = Step {
+        callable,
+        hooks,
+        directions,
+        on_error: entry.on_error,
+        skipped: Arc::default(),
+        default_message: entry.default_message.as_ref().map(words),
+        condition,
+        log_level: entry.log_level,
+    };
+    Ok((step, info))
 }
 
 impl RuleInfo {
@@ -287,6 +360,7 @@ impl RuleInfo {
             purpose: format!("not loaded: the file {reason}"),
             enabled: false,
             settings_schema: String::new(),
+            options: entry.into(),
         }
     }
 }

@@ -113,7 +113,7 @@ pub fn failure(failure: &Failure) -> wit::Failure {
 
 pub fn explanation(rule: &str, explanation: wit::Explanation) -> Explanation {
     let wit::Explanation { title, text, hint, more: _ } = explanation;
-    Explanation { rule: rule.to_owned(), title: clean(&title), text: clean(&text), hint: clean(&hint) }
+    Explanation { rule: rule.to_owned(), title: clean(&title), text: clean(&text), hint: clean(&hint), next: None }
 }
 
 pub fn user(user: &User) -> wit::User {

@@ -3,6 +3,7 @@
 //! Promises: of a file no more is read than a rule may have. Must not know: how rules are checked, called or replaced.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
@@ -37,8 +38,15 @@ pub struct RuleEntry {
     /// Look-ups the rule may use.
     pub lookups: Vec<Kind>,
     pub limits: Limits,
-    /// Shown to people when the rule refuses, instead of its own words.
+    /// For which appointments the rule runs: an expression in CEL, see [`super::condition`]. None: for all.
+    pub condition: Option<String>,
+    /// Shown to people when the rule refuses or fails, before what it says itself.
     pub default_message: Option<String>,
+    /// Shows the default message alone.
+    pub only_default_message: bool,
+    /// Which of the rule's own log lines go to the host's log, each at its own level. None: all of them, but at debug, since they may
+    /// hold personal data.
+    pub log_level: Option<LogLevel>,
 }
 
 impl RuleEntry {
@@ -53,7 +61,10 @@ impl RuleEntry {
             settings: Map::new(),
             lookups: Vec::new(),
             limits: Limits::default(),
+            condition: None,
             default_message: None,
+            only_default_message: false,
+            log_level: None,
         }
     }
 }
@@ -61,11 +72,60 @@ impl RuleEntry {
 /// What happens when a rule fails (not when it refuses).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
-    /// The appointment waits with the fault.
+    /// The appointment waits for a person, with the fault.
     #[default]
     Park,
-    /// The chain goes on as if the rule were not there.
+    /// The appointment is tried again by itself, after this long or later and later, until the rule does its work.
+    Retry { after: Option<Duration> },
+    /// The chain goes on as if the rule were not there: fail-open.
     Skip,
+    /// No appointment is written any more until the rule has judged the one it failed at: for a rule that must never be passed by.
+    Stop,
+}
+
+impl OnError {
+    /// `park`, `retry`, `skip` or `stop`.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnError::Park => "park",
+            OnError::Retry { .. } => "retry",
+            OnError::Skip => "skip",
+            OnError::Stop => "stop",
+        }
+    }
+}
+
+/// The least level of a rule's own lines that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl LogLevel {
+    /// `off`, `error`, `warn`, `info` or `debug`.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Off => "off",
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        }
+    }
+
+    /// The level of a line, by the name it is kept under.
+    pub(super) fn of(line: &str) -> Self {
+        match line {
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "info" => LogLevel::Info,
+            _ => LogLevel::Debug,
+        }
+    }
 }
 
 /// Where a rule's bytes come from.

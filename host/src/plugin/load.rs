@@ -14,6 +14,7 @@ use wasmparser::{Parser, Payload, Validator};
 use super::bindings::RulePre;
 use super::bindings::daybridge::rules::types as wit;
 use super::call::{Ask, Bad, Callable, Record};
+use super::condition::Mistake;
 use super::engine::Engine;
 use super::limits::{Limits, clean};
 use super::lookup::{Kind, NoLookups};
@@ -71,6 +72,8 @@ pub enum Refused {
     Description(String),
     #[error("{0}")]
     Settings(String),
+    #[error("has a condition that is wrong in {0}; correct `condition` in its entry")]
+    Condition(Mistake),
     #[error("{0}")]
     Limits(String),
     #[error("wants to look up {kind}, which is not granted; add lookups = [\"{kind}\"] to its entry if it may")]

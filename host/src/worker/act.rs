@@ -168,6 +168,8 @@ impl Worker {
         let (what, why) = match (linked, merged.to_crm.is_empty(), merged.to_exchange.is_empty()) {
             (false, _, _) => ("linked", "the two copies were found to be the same appointment"),
             (true, true, true) => ("noted", unwritten(decision)),
+            (true, false, true) if decision.reapply => ("updated in the CRM", ANEW),
+            (true, true, false) if decision.reapply => ("updated in Exchange", ANEW),
             (true, true, false) => ("updated in Exchange", "changed in the CRM"),
             (true, false, true) => ("updated in the CRM", "changed in Exchange"),
             (true, false, false) => ("updated on both sides", "changed on both sides"),
@@ -229,6 +231,7 @@ impl Worker {
     }
 }
 
+const ANEW: &str = "made anew by the rules in force";
 const NOTHING_TO_WRITE: &str = "a change that does not reach the other side";
 
 /// Why a merge wrote nothing although something moved.

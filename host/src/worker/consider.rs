@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::anew::add_anew;
 use super::look::View;
 use super::{Conflicts, Trouble, Worker};
 use crate::engine::{self, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
-use crate::ledger::{Entry, State};
+use crate::ledger::{Entry, Mark, State};
 use crate::model::{Appointment, Cause, Change, Container, Direction, Field, Item, Key, MailBudget, Role, Seen, Side};
 use crate::rules::{Call, Draft, Rules, Verdict};
 
@@ -28,6 +29,12 @@ pub struct Decision {
     pub mail: MailPlan,
     /// A person asked for this run: held deletions go ahead.
     pub by_person: bool,
+    /// The pair's mark in the ledger, if it is or was to be made anew by the rules.
+    pub mark: Option<Mark>,
+    /// The pair is to be made anew by the rules in force.
+    pub reapply: bool,
+    /// Fields that stay as the target's people have them although the rules would make them different.
+    pub kept: Vec<Field>,
     pub rules: Arc<dyn Rules>,
 }
 
@@ -44,6 +51,8 @@ pub struct Summary {
     pub mail: MailBudget,
     pub crm_writes: u32,
     pub exchange_writes: u32,
+    /// Fields the rules in force would make different, but that somebody changed on the target's side.
+    pub kept: Vec<Field>,
     pub reason: String,
 }
 
@@ -75,6 +84,7 @@ impl Decision {
             mail: self.mail.budget,
             crm_writes: u32::from(to_crm || (writes && target == Some(Side::Crm))),
             exchange_writes: u32::from(to_exchange || (writes && target == Some(Side::Exchange))),
+            kept: self.kept.clone(),
             reason: self.why.clone(),
         }
     }
@@ -90,12 +100,13 @@ struct Judged {
 }
 
 impl Worker {
-    /// Reads, judges and plans; writes nothing.
+    /// Reads, judges by `rules` and plans; writes nothing. `anew`: as if the pair were marked to be made anew by these rules.
     pub(crate) async fn consider(
         &self,
         key: &Key,
         changes: &[Change],
         rules: &Arc<dyn Rules>,
+        anew: bool,
     ) -> Result<Decision, Trouble> {
         let entry = self.ledger.get(key).await?;
         let view = self.look(key, entry.as_ref(), changes).await?;
@@ -105,7 +116,11 @@ impl Worker {
         let exchange_base = entry.as_ref().and_then(|entry| entry.exchange.as_ref()).map(|known| &known.appointment);
         let crm_moved = has_moved(&view.crm, crm_base);
         let exchange_moved = has_moved(&view.exchange, exchange_base);
-        let quiet = live.is_some()
+        let mark = self.ledger.mark(key).await?;
+        let wanted = mark.as_ref().is_some_and(|mark| !mark.done && mark.digest == rules.generation().digest);
+        let reapply = (anew || wanted) && live.is_some();
+        let quiet = !reapply
+            && live.is_some()
             && crm_base.is_some()
             && exchange_base.is_some()
             && !crm_moved
@@ -113,7 +128,7 @@ impl Worker {
             && view.crm.present().is_some()
             && view.exchange.present().is_some();
         if quiet {
-            return Ok(self.settled(key, entry, view, rules, changes));
+            return Ok(Decision { mark, ..self.settled(key, entry, view, rules, changes) });
         }
         let linked = crm_base.is_some() && exchange_base.is_some();
         let base = |base| if linked { base } else { None };
@@ -133,7 +148,10 @@ impl Worker {
             past,
             beyond_window,
         };
-        let op = engine::plan(&input, &self.settings.policy);
+        let op = match engine::plan(&input, &self.settings.policy) {
+            Op::Nothing if reapply && linked => Op::Merge,
+            op => op,
+        };
         let why = explain(&op, &crm, &exchange);
         let mut decision = Decision {
             key: key.clone(),
@@ -146,10 +164,13 @@ impl Worker {
             merged: Merged::default(),
             mail: MailPlan::SILENT,
             by_person: by_person(changes),
+            mark,
+            reapply,
+            kept: Vec::new(),
             rules,
         };
         if decision.op == Op::Merge {
-            decision.merged = self.merge(&decision, &crm, &exchange, changes).await?;
+            (decision.merged, decision.kept) = self.merge(&decision, &crm, &exchange, changes).await?;
         }
         decision.mail = self.mail(&decision, past, changes);
         Ok(decision)
@@ -174,6 +195,9 @@ impl Worker {
             merged: Merged::default(),
             mail: MailPlan::SILENT,
             by_person: by_person(changes),
+            mark: None,
+            reapply: false,
+            kept: Vec::new(),
             rules,
         }
     }
@@ -227,10 +251,10 @@ impl Worker {
         crm: &Judged,
         exchange: &Judged,
         changes: &[Change],
-    ) -> Result<Merged, Trouble> {
+    ) -> Result<(Merged, Vec<Field>), Trouble> {
         let (Some(crm_item), Some(exchange_item)) = (decision.view.crm.present(), decision.view.exchange.present())
         else {
-            return Ok(Merged::default());
+            return Ok((Merged::default(), Vec::new()));
         };
         let crm_can = self.servers.crm().capabilities();
         let exchange_can =
@@ -259,10 +283,11 @@ impl Worker {
                 merged = engine::merge(&input, policy);
             }
         }
+        let kept = if decision.reapply { add_anew(decision, &input, &mut merged) } else { Vec::new() };
         if writes_exchange {
             self.settle(decision, crm_item, exchange_item, &mut merged).await?;
         }
-        Ok(merged)
+        Ok((merged, kept))
     }
 
     /// The operator's policy, with the winner of this round.

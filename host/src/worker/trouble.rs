@@ -10,7 +10,7 @@ use crate::error::Chain;
 use crate::ledger::LedgerError;
 use crate::model::{Container, Key, Side, WrongType};
 use crate::queue::{QueueError, RuleFailure};
-use crate::rules::{Fault, Refusal};
+use crate::rules::{AfterFault, DefaultMessage, Fault, Refusal};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
@@ -131,18 +131,35 @@ impl Trouble {
     pub fn retry(&self) -> bool {
         match self {
             Trouble::Refused(refusal) => refusal.retry,
+            Trouble::Fault(fault) => matches!(fault.then, AfterFault::Retry { .. }),
             Trouble::Ledger(_) | Trouble::Queue(_) | Trouble::Undecided => true,
             Trouble::Server { .. }
             | Trouble::Waiting { .. }
             | Trouble::Belongs(_)
             | Trouble::Held { .. }
-            | Trouble::Fault(_)
             | Trouble::WrongType(_)
             | Trouble::Braked { .. }
             | Trouble::MailCap { .. }
             | Trouble::NotSynchronized
             | Trouble::NoCalendar
             | Trouble::Orphan => false,
+        }
+    }
+
+    /// How long to wait before the next try, where the operator said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Trouble::Fault(Fault { then: AfterFault::Retry { after }, .. }) => *after,
+            _ => None,
+        }
+    }
+
+    /// What the operator wants people to read.
+    pub fn default_message(&self) -> Option<&DefaultMessage> {
+        match self {
+            Trouble::Refused(refusal) => refusal.default_message.as_ref(),
+            Trouble::Fault(fault) => fault.default_message.as_ref(),
+            _ => None,
         }
     }
 }

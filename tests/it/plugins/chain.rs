@@ -214,6 +214,7 @@ async fn every_failure_a_connector_or_a_rule_can_have_is_explained() {
         "rule-trap",
         "rule-answer",
         "rule-start",
+        "rule-condition",
     ] {
         let explained = explained(&chain, code).await;
         let words = explained.unwrap_or_else(|| panic!("nothing is said of {code}"));

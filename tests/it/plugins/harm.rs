@@ -114,10 +114,6 @@ async fn what_a_rule_says_reaches_people_cleaned_and_named() {
     };
     assert_eq!((refusal.code.as_str(), refusal.message.as_str()), ("no-case", "There is no case"));
     assert_eq!((refusal.field.as_deref(), refusal.retry), (Some("regarding"), true));
-    let mut rule = entry("misbehaves", json!({"act": "refuse"}));
-    rule.default_message = Some("Ask the help desk".into());
-    let Ok(Verdict::Refuse(refusal)) = judge(&chain(vec![rule]), CrmToExchange, &appointment()).await else { panic!() };
-    assert_eq!(refusal.message, "Ask the help desk");
 }
 
 #[tokio::test]

@@ -98,6 +98,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     ("sled", &["store"], "another engine must be able to take its place"),
     ("wasmtime", &["plugin"], "rules are asked through the trait"),
+    ("cel", &["plugin::condition"], "conditions are asked through it"),
+    ("jsonschema", &["plugin::schema"], "settings are checked there"),
     ("axum", &["control", "sim"], "nothing else serves"),
     ("prometheus_client", &["app", "plugin::metrics"], "figures are gathered in one place"),
     ("clap", &["cli", "main"], "nothing else reads the command line"),

@@ -1,17 +1,26 @@
 //! Taking an appointment, a conflict, a failure or a person through the steps of a chain, on a rule thread.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::{Step, StepTrace, Trace};
 use crate::model::{Appointment, Direction, Field, Person, User, UserId};
 use crate::plugin::bindings::daybridge::rules::types as wit;
 use crate::plugin::call::{Ask, Bad, Callable, Record};
+use crate::plugin::condition::Subject;
 use crate::plugin::convert::{self, Weight};
-use crate::plugin::entry::OnError;
+use crate::plugin::entry::{LogLevel, OnError};
 use crate::plugin::limits::{Line, clean};
 use crate::plugin::load::Hook;
-use crate::rules::{Conflict, Draft, Explanation, Failure, Fault, Place, Refusal, Resolution, Verdict};
+use crate::plugin::observe::{Called, Observer as _};
+use crate::rules::{
+    AfterFault, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Place, Refusal, Resolution, Verdict,
+};
+
+/// Why a rule was passed over.
+const NOT_MET: &str = "its condition is not met";
+const FAILED: &str = "it failed, and its entry says that the chain goes on without it";
 
 /// What a rule's answer to `apply` means for the chain.
 enum Outcome {
@@ -24,9 +33,29 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
     let call = convert::call(direction, id);
     let source_fields = convert::fields(&source);
     let source_bytes = convert::size(&source_fields);
+    // Only conditions look at it again.
+    let kept = steps.iter().any(|step| step.condition.is_some()).then(|| source.clone());
     let mut draft = Draft { appointment: source, removed: false, mail_allowed: true };
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
+        let source = kept.as_ref().unwrap_or(&draft.appointment);
+        match step.wanted(id, Subject { direction, source, draft: &draft.appointment }) {
+            Ok(true) => {}
+            Ok(false) => {
+                traces.push(StepTrace::passed_over(step, NOT_MET));
+                continue;
+            }
+            Err(fault) => {
+                let mut trace = StepTrace::new(step, Record::default(), Some((*fault).clone()));
+                let stopped = step.tolerate::<()>(Err(fault)).err();
+                trace.passed_over = stopped.is_none().then(|| FAILED.to_owned());
+                traces.push(trace);
+                match stopped {
+                    Some(fault) => return Trace { verdict: Err(*fault), steps: traces },
+                    None => continue,
+                }
+            }
+        }
         let draft_fields = convert::draft_fields(&draft);
         let bytes_in = source_bytes + convert::size(&draft_fields);
         let (answer, record) = step.callable.call(
@@ -40,7 +69,10 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
         let mut trace = StepTrace::new(step, record, fault);
         let stopped = match step.tolerate(answer.map(Some)) {
             Err(fault) => Some(Err(*fault)),
-            Ok(None) => None,
+            Ok(None) => {
+                trace.passed_over = Some(FAILED.to_owned());
+                None
+            }
             Ok(Some(Outcome::Pass { draft: next, edited })) => {
                 draft = *next;
                 trace.edited = edited;
@@ -71,7 +103,12 @@ impl StepTrace {
         let Callable { identity, step, .. } = &step.callable;
         let Record { elapsed, memory_peak, lines, .. } = record;
         let (rule, version) = (identity.rule.clone(), identity.version.clone());
-        Self { step: *step, rule, version, edited: Vec::new(), fault, elapsed, memory_peak, lines }
+        let (edited, passed_over) = (Vec::new(), None);
+        Self { step: *step, rule, version, edited, fault, passed_over, elapsed, memory_peak, lines }
+    }
+
+    fn passed_over(step: &Step, why: &str) -> Self {
+        Self { passed_over: Some(why.to_owned()), ..Self::new(step, Record::default(), None) }
     }
 }
 
@@ -92,10 +129,15 @@ impl Step {
                 Outcome::Stop(Verdict::Hold { rule: rule(), reason: clean(&reason), after })
             }
             wit::Verdict::Refuse(wit::Problem { code, message, field, retry, more: _ }) => {
-                let message = self.default_message.clone().unwrap_or_else(|| clean(&message));
-                let field = field.map(|field| clean(&field));
-                let (rule, code, place) = (rule(), clean(&code), Place::default());
-                Outcome::Stop(Verdict::Refuse(Refusal { rule, code, message, field, retry, place }))
+                Outcome::Stop(Verdict::Refuse(Refusal {
+                    rule: rule(),
+                    code: clean(&code),
+                    message: clean(&message),
+                    field: field.map(|field| clean(&field)),
+                    retry,
+                    default_message: self.default_message.clone(),
+                    place: Place::default(),
+                }))
             }
         })
     }
@@ -109,11 +151,17 @@ pub(super) fn resolve(
     mut open: Vec<Conflict>,
 ) -> Result<BTreeMap<Field, Resolution>, Box<Fault>> {
     let call = convert::call(direction, id);
+    let appointment = source;
     let source = convert::fields(source);
     let mut decided = BTreeMap::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Resolve, Some(direction))) {
         if open.is_empty() {
             break;
+        }
+        // A conflict has no draft: the condition is about the source alone.
+        let wanted = step.wanted(id, Subject { direction, source: appointment, draft: appointment });
+        if !wanted.or_else(|fault| step.tolerate(Err(fault)))? {
+            continue;
         }
         let conflicts: Vec<wit::Conflict> = open.iter().map(convert::conflict).collect();
         let bytes_in = convert::size(&source) + conflicts.weight();
@@ -178,28 +226,80 @@ impl Step {
         self.hooks.contains(&hook) && direction.is_none_or(|direction| self.directions.contains(&direction))
     }
 
+    /// Whether the rule runs for this appointment at all.
+    fn wanted(&self, id: &str, subject: Subject<'_>) -> Result<bool, Box<Fault>> {
+        let Some(condition) = &self.condition else { return Ok(true) };
+        let started = Instant::now();
+        condition.holds(subject).map_err(|why| {
+            let record = Record { elapsed: started.elapsed(), ..Record::default() };
+            let ask = Ask { function: "condition", appointment: id, bytes_in: 0 };
+            let fault = self.callable.fault(&ask, FaultKind::Condition(why), &record, Vec::new());
+            self.callable.observers.called(&Called {
+                rule: &self.callable.identity,
+                step: self.callable.step,
+                function: "condition",
+                appointment: id,
+                fault: Some(&fault),
+                record: &record,
+            });
+            Box::new(fault)
+        })
+    }
+
     /// What a fault of this rule means for the chain: nothing, if the operator said so.
     fn tolerate<T: Default>(&self, result: Result<T, Box<Fault>>) -> Result<T, Box<Fault>> {
-        match (result, self.on_error) {
-            (Ok(value), _) => Ok(value),
-            (Err(fault), OnError::Park) => Err(fault),
-            (Err(fault), OnError::Skip) => {
+        let mut fault = match result {
+            Ok(value) => return Ok(value),
+            Err(fault) => fault,
+        };
+        fault.then = match self.on_error {
+            OnError::Skip => {
+                self.skipped.fetch_add(1, Ordering::Relaxed);
                 // Of a rule that is set aside people were told once, when that began.
                 if fault.is_set_aside() {
                     tracing::debug!(rule.name = %fault.rule, appointment.key = %fault.appointment, rules.generation = fault.generation.number, error = %fault, "The chain goes on without a rule that is set aside");
                 } else {
                     tracing::warn!(rule.name = %fault.rule, appointment.key = %fault.appointment, rules.generation = fault.generation.number, correlation = %fault.correlation, error = %fault, "The chain goes on without a rule that failed");
                 }
-                Ok(T::default())
+                return Ok(T::default());
             }
-        }
+            OnError::Park => AfterFault::Park,
+            // It goes on by itself when the rule is tried again.
+            OnError::Retry { .. } if fault.is_set_aside() => AfterFault::Park,
+            OnError::Retry { after } => AfterFault::Retry { after },
+            OnError::Stop => AfterFault::Stop,
+        };
+        fault.default_message.clone_from(&self.default_message);
+        Err(fault)
     }
 
+    /// Writes the rule's own lines to the host's log. They may hold anything, names and subjects included, so none rises above debug
+    /// unless the operator asked for this rule's lines; all stand under a target of their own, which a filter can name.
     fn log(&self, id: &str, record: &Record) {
-        let (rule, generation) = (&self.callable.identity.rule, self.callable.generation.number);
+        let (generation, correlation) = (self.callable.generation.number, &record.correlation);
         for Line { level, text } in &record.lines {
-            // A rule's words may hold anything, names and subjects included, so they never rise above debug.
-            tracing::debug!(rule.name = rule, appointment.key = id, rules.generation = generation, correlation = %record.correlation, level, "{text}");
+            let at = match self.log_level {
+                None => LogLevel::Debug,
+                Some(least) if LogLevel::of(level) <= least => LogLevel::of(level),
+                Some(_) => continue,
+            };
+            let rule = &self.callable.identity.rule;
+            // The target is the same in each; the macro wants it written out.
+            match at {
+                LogLevel::Error => {
+                    tracing::error!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, rules.generation = generation, %correlation, level }, "{text}")
+                }
+                LogLevel::Warn => {
+                    tracing::warn!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, rules.generation = generation, %correlation, level }, "{text}")
+                }
+                LogLevel::Info => {
+                    tracing::info!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, rules.generation = generation, %correlation, level }, "{text}")
+                }
+                LogLevel::Debug => {
+                    tracing::debug!(target: "daybridge::rule", { rule.name = rule, appointment.key = id, rules.generation = generation, %correlation, level }, "{text}")
+                }
+                LogLevel::Off => {}
+            }
         }
     }
 }

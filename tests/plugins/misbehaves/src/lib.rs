@@ -43,6 +43,11 @@ impl Rule for Misbehaves {
             "poison" if source.subject.contains("poison") => panic!("poison"),
             "log" => (0..number).for_each(|line| context.info(&format!("line {line} of a very talkative rule"))),
             "log-long" => context.info(&"x".repeat(usize::try_from(number).unwrap_or(0))),
+            "talk" => {
+                context.debug("a detail");
+                context.info("a fact");
+                context.warn("a doubt");
+            }
             "answer" => draft.body = "x".repeat(usize::try_from(number).unwrap_or(0)),
             "answer-many" => draft.categories = (0..number).map(|n| n.to_string()).collect(),
             "count" => {
@@ -52,6 +57,7 @@ impl Rule for Misbehaves {
             "skip" => return skip("it says \u{1b}[31mso"),
             "hold" => return hold(90, "not yet"),
             "refuse" => return Err(Refusal::new("no-case", "There is no case").field("regarding").retry().into()),
+            "refuse-for-good" => return Err(Refusal::new("no-case", "There is no case").into()),
             "lookup" => draft.location = format!("{:?}", context.user("4")),
             _ => draft.add_category("seen"),
         }
