@@ -85,12 +85,15 @@ impl App {
             if cause.code != SET_ASIDE {
                 continue;
             }
-            let most = match breaker.stand(&cause.origin) {
-                Stand::Free => usize::MAX,
-                Stand::OneMay => 1,
+            let keys = match breaker.stand(&cause.origin) {
+                Stand::Free => self.queue.parked_keys(&cause, usize::MAX),
+                Stand::OneMay => {
+                    let keys = self.queue.parked_keys(&cause, usize::MAX);
+                    keys.into_iter().find(|key| breaker.may_try(&cause.origin, &key.to_string())).into_iter().collect()
+                }
                 Stand::Wait => continue,
             };
-            let count = self.queue.unpark(&self.queue.parked_keys(&cause, most)).await?;
+            let count = self.queue.unpark(&keys).await?;
             tracing::debug!(rule.name = cause.origin, rules.generation = number, "{count} appointments go on");
             gone_on += count;
         }

@@ -26,6 +26,10 @@ const VERSIONS_MAX: usize = 256;
 const TRIAL_MAX: Duration = Duration::from_secs(60);
 /// Between two appointments that are let go ahead to try a rule: one may never reach it.
 const INVITE_EVERY: Duration = Duration::from_secs(1);
+/// How long a trial is kept for an appointment that has not failed yet; after it, any will do.
+const PREFER: Duration = Duration::from_secs(30);
+/// Failed appointments remembered for that.
+const FAILED_MAX: usize = 1000;
 /// News kept for the host; it asks every second.
 const NEWS_MAX: usize = 256;
 
@@ -87,6 +91,9 @@ struct Circuit {
     open: Option<Open>,
     /// Tells calls without an appointment apart.
     calls: u64,
+    /// Appointments that had failed when another showed that the rule works: theirs is the blame, so that their further
+    /// faults say nothing about the rule.
+    poison: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -105,6 +112,9 @@ struct Open {
     kind: &'static str,
     trial: Option<(DateTime<Utc>, String)>,
     invited: Option<DateTime<Utc>>,
+    /// Appointments that met a fault before and as trials. One that may itself be the poison says little about the rule, so
+    /// another is tried first.
+    failed: HashSet<String>,
 }
 
 /// An open circuit as people see it.
@@ -195,8 +205,12 @@ impl Breaker {
         circuits.retain(|rule, circuits| {
             let stays = rules.contains(rule);
             for (duty, circuit) in DUTIES.into_iter().zip(circuits) {
+                circuit.poison.clear();
                 match &mut circuit.open {
-                    Some(open) if stays => (open.until, open.trial, open.invited) = (now, None, None),
+                    Some(open) if stays => {
+                        (open.until, open.trial, open.invited) = (now, None, None);
+                        open.failed.clear();
+                    }
                     Some(_) => tell(news, News::Replaced { rule: rule.clone(), duty }),
                     None => {}
                 }
@@ -221,6 +235,18 @@ impl Breaker {
         }
         open.invited = Some(now);
         Stand::OneMay
+    }
+
+    /// Whether this appointment would be admitted as a trial: after [`Stand::OneMay`], the one to send.
+    pub fn may_try(&self, name: &str, appointment: &str) -> bool {
+        let now = self.clock.now();
+        let state = self.lock();
+        let mut open = state
+            .circuits
+            .iter()
+            .filter(|(rule, _)| rule.rule == name)
+            .filter_map(|(_, [judging, ..])| judging.open.as_ref());
+        open.next().is_none_or(|open| open.suits(appointment, now))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -250,7 +276,7 @@ impl Observer for Breaker {
         if now < open.until {
             return Err(FaultKind::SetAside { until: open.until });
         }
-        if open.is_tried(now) {
+        if open.is_tried(now) || !open.suits(appointment, now) {
             return Err(FaultKind::SetAside { until: now + span(INVITE_EVERY) });
         }
         open.trial = Some((now, appointment.to_owned()));
@@ -279,14 +305,23 @@ impl Observer for Breaker {
             match called.fault {
                 Some(fault) => {
                     open.times = open.times.saturating_add(1);
+                    if open.failed.len() < FAILED_MAX {
+                        open.failed.insert(called.appointment.to_owned());
+                    }
                     (open.until, open.trial, open.kind) = (now + self.wait(open.times), None, fault.kind_name());
                 }
                 None => {
-                    *circuit = Circuit::default();
+                    let poison = std::mem::take(&mut open.failed);
+                    *circuit = Circuit { poison, ..Circuit::default() };
                     tell(news, News::Closed { rule: called.rule.clone(), duty });
                     self.changed.notify_one();
                 }
             }
+            return;
+        }
+        if called.fault.is_none() {
+            circuit.poison.remove(called.appointment);
+        } else if circuit.poison.contains(called.appointment) {
             return;
         }
         circuit.note(called.appointment, called.fault.is_some(), now);
@@ -299,8 +334,9 @@ impl Observer for Breaker {
             && self.is_broken(&circuit.recent)
         {
             let (until, kind) = (now + self.wait(1), fault.kind_name());
-            circuit.open = Some(Open { since: now, until, times: 1, kind, trial: None, invited: None });
-            circuit.recent.clear();
+            let faults = circuit.recent.drain(..).filter(|call| call.fault);
+            let failed = faults.map(|call| call.appointment).collect();
+            circuit.open = Some(Open { since: now, until, times: 1, kind, trial: None, invited: None, failed });
             if let Some(shown) = circuit.shown(called.rule, duty) {
                 tell(news, News::Opened(shown));
             }
@@ -326,6 +362,10 @@ impl Circuit {
 }
 
 impl Open {
+    fn suits(&self, appointment: &str, now: DateTime<Utc>) -> bool {
+        now >= self.until + span(PREFER) || !self.failed.contains(appointment)
+    }
+
     fn is_tried(&self, now: DateTime<Utc>) -> bool {
         self.trial.as_ref().is_some_and(|(began, _)| now < *began + span(TRIAL_MAX))
     }

@@ -105,7 +105,7 @@ impl Metrics {
     }
 
     /// The series as they are, in order, without holding anybody up.
-    fn all(&self) -> Vec<(Vec<(&'static str, String)>, Arc<Series>)> {
+    fn all(&self) -> Vec<Labelled> {
         let versions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = versions
             .series
@@ -159,7 +159,7 @@ impl Observer for Metrics {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let all = self.all();
-        let counters: [(&str, &str, fn(&Series) -> &AtomicU64); 6] = [
+        let counters: [(&str, &str, Counter); 6] = [
             ("rule_calls", "Calls of a rule that were made", |series| &series.calls),
             ("rule_kept_out", "Calls that were not made because the rule is set aside", |series| &series.kept_out),
             ("rule_in_bytes", "Bytes of texts and numbers handed to a rule", |series| &series.bytes_in),
@@ -204,6 +204,7 @@ impl Collector for Metrics {
 }
 
 type Labelled = (Vec<(&'static str, String)>, Arc<Series>);
+type Counter = fn(&Series) -> &AtomicU64;
 
 fn histograms(
     mut family: MetricEncoder<'_>,

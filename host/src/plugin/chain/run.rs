@@ -25,7 +25,7 @@ const FAILED: &str = "it failed, and its entry says that the chain goes on witho
 /// What a rule's answer to `apply` means for the chain.
 enum Outcome {
     Pass { draft: Box<Draft>, edited: Vec<String> },
-    Stop(Verdict),
+    Stop(Box<Verdict>),
 }
 
 /// Takes an appointment through the chain, on a rule thread.
@@ -78,7 +78,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
                 trace.edited = edited;
                 None
             }
-            Ok(Some(Outcome::Stop(verdict))) => Some(Ok(verdict)),
+            Ok(Some(Outcome::Stop(verdict))) => Some(Ok(*verdict)),
         };
         traces.push(trace);
         if let Some(verdict) = stopped {
@@ -91,7 +91,9 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
 impl Outcome {
     /// A refusal says in which call it was made.
     fn placed(mut self, step: &Step, record: &Record) -> Self {
-        if let Outcome::Stop(Verdict::Refuse(refusal)) = &mut self {
+        if let Outcome::Stop(verdict) = &mut self
+            && let Verdict::Refuse(refusal) = &mut **verdict
+        {
             refusal.place = step.callable.place(record);
         }
         self
@@ -123,13 +125,15 @@ impl Step {
                 let edited = edits.iter().map(|edit| edit.name.clone()).collect();
                 Outcome::Pass { draft: Box::new(convert::edited(draft, edits).map_err(Bad::Value)?), edited }
             }
-            wit::Verdict::Skip(reason) => Outcome::Stop(Verdict::Skip { rule: rule(), reason: clean(&reason) }),
+            wit::Verdict::Skip(reason) => {
+                Outcome::Stop(Box::new(Verdict::Skip { rule: rule(), reason: clean(&reason) }))
+            }
             wit::Verdict::Hold(wit::Pause { seconds, reason }) => {
                 let after = Duration::from_secs(seconds.into());
-                Outcome::Stop(Verdict::Hold { rule: rule(), reason: clean(&reason), after })
+                Outcome::Stop(Box::new(Verdict::Hold { rule: rule(), reason: clean(&reason), after }))
             }
             wit::Verdict::Refuse(wit::Problem { code, message, field, retry, more: _ }) => {
-                Outcome::Stop(Verdict::Refuse(Refusal {
+                Outcome::Stop(Box::new(Verdict::Refuse(Refusal {
                     rule: rule(),
                     code: clean(&code),
                     message: clean(&message),
@@ -137,7 +141,7 @@ impl Step {
                     retry,
                     default_message: self.default_message.clone(),
                     place: Place::default(),
-                }))
+                })))
             }
         })
     }
