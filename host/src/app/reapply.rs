@@ -80,7 +80,8 @@ impl App {
                     worked?;
                     break;
                 }
-                Ok(summary) = outcomes.recv() => count(&summary),
+                // An error says that some outcomes were let go: only the report suffers.
+                outcome = outcomes.recv() => outcome.iter().for_each(&mut count),
             }
         }
         while let Ok(summary) = outcomes.try_recv() {

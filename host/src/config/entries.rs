@@ -163,7 +163,7 @@ fn rule(document: &Document<'_>, section: Section<'_>) -> Result<(Option<u32>, R
         lookups,
         limits,
         condition: written.condition,
-        default_message: written.default_message,
+        default_message: written.default_message.filter(|text| !text.trim().is_empty()),
         only_default_message: written.only_default_message,
         log_level: written.log_level.map(|level| match level {
             WrittenLogLevel::Off => LogLevel::Off,

@@ -8,6 +8,7 @@
 mod check;
 mod values;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
 use cel::parser::Expression;
@@ -117,10 +118,12 @@ impl Condition {
         if self.checked.uses_users {
             context.add_variable_from_value("users", values::users(subject.source));
         }
-        match context.resolve(&self.expression) {
-            Ok(Value::Bool(holds)) => Ok(holds),
-            Ok(_) => Err("it gave neither yes nor no".into()),
-            Err(error) => Err(without_values(&error)),
+        // The evaluator is not ours: should it panic, this entry has failed and nothing else.
+        match catch_unwind(AssertUnwindSafe(|| context.resolve(&self.expression))) {
+            Ok(Ok(Value::Bool(holds))) => Ok(holds),
+            Ok(Ok(_)) => Err("it gave neither yes nor no".into()),
+            Ok(Err(error)) => Err(without_values(&error)),
+            Err(_) => Err("the evaluator itself broke down".into()),
         }
     }
 
