@@ -22,7 +22,7 @@ fn scrape(metrics: &Metrics) -> (Figures, String) {
 }
 
 fn watched(metrics: &Metrics, act: &str, number: i64) -> Chain {
-    let deadline = if act == "loop" { std::time::Duration::from_millis(50) } else { Limits::MAXIMUM.deadline };
+    let deadline = if act == "loop" { Limits::default().deadline } else { Limits::MAXIMUM.deadline };
     let limits = Limits { deadline, ..Limits::default() };
     let rule = entry("misbehaves", json!({"act": act, "number": number}));
     let rules = vec![RuleEntry { name: act.to_owned(), limits, ..rule }];
@@ -71,7 +71,7 @@ async fn r24_counters_are_exact_after_each_kind_of_harm() {
         let within = |bound: &str| figures.sum("daybridge_rule_call_seconds_bucket", &[rule[0], ("le", bound)]);
         assert_eq!(within("+Inf"), calls, "{act}");
         if act == "loop" {
-            assert_eq!(within("0.025"), 0.0, "a call that was stopped after 50 ms was no shorter");
+            assert_eq!(within("0.25"), 0.0, "a call that was stopped after 500 ms was no shorter");
         }
         assert_eq!(sum("daybridge_rule_memory_peak_bytes"), peak as f64, "{act}");
         assert_eq!(sum("daybridge_rule_memory_bytes_count"), calls, "{act}");
