@@ -7,7 +7,7 @@ use std::time::Duration;
 use daybridge::clock::FixedClock;
 use daybridge::model::{Cause, Change, ItemRef, Key};
 use daybridge::queue::{FailureRecord, Queue, QueueSettings, nothing_blocked};
-use daybridge::rules::{Fault, FaultKind, Generation, Place, Refusal};
+use daybridge::rules::{AfterFault, Fault, FaultKind, Generation, Place, Refusal};
 use daybridge::store::{MemoryStore, Store};
 use daybridge::worker::Trouble;
 
@@ -27,6 +27,8 @@ fn fault(kind: FaultKind) -> Trouble {
         backtrace: vec!["inner".into(), "outer".into()],
         generation: Generation { number: 9, digest: "0123456789ab".into() },
         correlation: "feed-7".into(),
+        then: AfterFault::Park,
+        default_message: None,
     })
 }
 
@@ -41,6 +43,7 @@ fn refusal() -> Trouble {
         message,
         field: Some("regarding".into()),
         retry: false,
+        default_message: None,
         place,
     })
 }
