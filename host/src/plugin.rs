@@ -5,7 +5,8 @@
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules).
+//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
+//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new).
 
 mod bindings;
 mod breaker;
@@ -14,6 +15,7 @@ mod chain;
 mod convert;
 mod engine;
 mod entry;
+pub mod fixture;
 mod limits;
 mod live;
 mod load;
@@ -21,6 +23,8 @@ pub mod lookup;
 mod metrics;
 mod observe;
 pub mod package;
+pub mod recorder;
+pub mod replay;
 mod schema;
 
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};

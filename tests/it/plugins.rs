@@ -4,6 +4,7 @@
 
 mod breaker;
 mod chain;
+mod fixtures;
 mod gate;
 mod harm;
 mod host;
