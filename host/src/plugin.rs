@@ -6,20 +6,24 @@
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
 //! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
-//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new).
+//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new),
+//! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is).
 
 mod bindings;
 mod breaker;
 mod call;
+pub mod capture;
 mod chain;
 mod convert;
 mod engine;
 mod entry;
 pub mod fixture;
+pub mod inspect;
 mod limits;
 mod live;
 mod load;
 pub mod lookup;
+pub mod mask;
 mod metrics;
 mod observe;
 pub mod package;

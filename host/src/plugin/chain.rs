@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::call::Callable;
@@ -102,6 +103,8 @@ struct Step {
     directions: Vec<Direction>,
     on_error: OnError,
     default_message: Option<String>,
+    /// As the operator wrote them.
+    given: Map<String, Json>,
 }
 
 impl Chain {
@@ -283,7 +286,7 @@ fn load_bytes(
         settings_schema,
     };
     let default_message = entry.default_message.clone();
-    Ok((Step { callable, hooks, directions, on_error: entry.on_error, default_message }, info))
+    Ok((Step { callable, hooks, directions, on_error: entry.on_error, default_message, given: entry.settings.clone() }, info))
 }
 
 impl RuleInfo {

@@ -142,13 +142,12 @@ impl Fixture {
         codec::fixture(self).pretty()
     }
 
-    /// The fixture on one line.
-    pub(super) fn to_line(&self) -> String {
-        codec::fixture(self).compact()
-    }
-
     pub(super) fn to_tree(&self) -> Json {
         serde_json::to_value(codec::fixture(self)).unwrap_or_default()
+    }
+
+    pub(super) fn from_tree(name: &str, json: &Json) -> Result<Self, FixtureError> {
+        codec::read(name, &json::At::root(json)).map_err(|error| error.of(name))
     }
 
     /// The draft the question begins with, where an appointment is judged.
@@ -211,7 +210,7 @@ fn ask(chain: &Chain, fixture: &Fixture) -> Answered {
             let begun = draft.applied(Draft::of(source));
             let trace = chain.try_judge(key, *direction, source, Some(begun.clone()));
             let fault = trace.verdict.as_ref().err().cloned();
-            Answered { answer: Answer::of_trace(&trace, &begun), trace: Some(trace), fault }
+            Answered { answer: Answer::of_verdict(&trace.verdict, &begun), trace: Some(trace), fault }
         }
         Ask::Resolve { direction, key, source, conflicts } => {
             plain(chain.try_resolve(key, *direction, source, conflicts).map(Answer::Resolve))
@@ -231,8 +230,8 @@ fn ask(chain: &Chain, fixture: &Fixture) -> Answered {
 
 impl Answer {
     /// What a chain said as an answer, its draft told by what differs from the one it began with.
-    pub(super) fn of_trace(trace: &Trace, begun: &Draft) -> Self {
-        let verdict = match &trace.verdict {
+    pub(super) fn of_verdict(verdict: &Result<Verdict, Fault>, begun: &Draft) -> Self {
+        let verdict = match verdict {
             Ok(verdict) => verdict,
             Err(fault) => return Self::failed(fault),
         };

@@ -105,9 +105,9 @@ impl Notes {
         &self.asked
     }
 
-    /// Whether every look-up of the call is among them.
-    pub fn complete(&self) -> bool {
-        !self.left_out
+    /// The same without those that nothing was known for.
+    pub fn answered(&self) -> impl Iterator<Item = &(Question, Told)> {
+        self.asked.iter().filter(|(_, told)| *told != Told::Unavailable)
     }
 }
 

@@ -170,7 +170,7 @@ fn replayed(chain: &Chain, call: &RecordedCall) -> Option<(Outcome, bool)> {
     });
     let source_of: Arc<dyn LookupSource> = Arc::clone(&lookups) as _;
     let trace = chain.rehearsed(&source_of).try_judge(key, *direction, source, None);
-    let answer = Answer::of_trace(&trace, &Draft::of(source));
+    let answer = Answer::of_verdict(&trace.verdict, &Draft::of(source));
     let Trace { verdict, steps } = trace;
     let draft = match verdict {
         Ok(crate::rules::Verdict::Pass(draft)) => Some(*draft),

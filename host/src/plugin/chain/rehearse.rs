@@ -76,6 +76,12 @@ impl Chain {
         Ok(Self { steps: [step].into(), infos: infos.into(), ..self.clone() })
     }
 
+    /// Position and settings, as the operator wrote them, of the rule of that name.
+    pub(in crate::plugin) fn step_of(&self, rule: &str) -> Option<(u32, &Map<String, Json>)> {
+        let step = self.steps.iter().find(|step| step.callable.identity.rule == rule)?;
+        Some((step.callable.step, &step.given))
+    }
+
     /// How many rules run in it.
     pub(in crate::plugin) fn rules(&self) -> usize {
         self.steps.len()
