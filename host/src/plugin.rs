@@ -38,7 +38,7 @@ pub use engine::{Engine, EngineError};
 pub use entry::{ChainConfig, OnError, RuleEntry};
 pub use limits::{Limits, Line};
 pub use live::Live;
-pub use load::{API, About, Hook, Refused};
+pub use load::{API, About, Hook, Refused, SIZE_MAX};
 pub use metrics::{Metrics, VERSIONS_MAX as METRIC_VERSIONS_MAX};
 pub use observe::{Called, Judged, Observer, Observers, RuleVersion};
 

@@ -12,7 +12,7 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
     QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SetAside, SideName, Status,
     Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
@@ -195,6 +195,11 @@ impl Desk for NotingDesk {
         self.note("rules".into());
         Ok(chain())
     }
+    async fn capture(&self, order: &CaptureOrder) -> Result<Captured, Refusal> {
+        self.note(format!("capture {} {:?}", order.id, order.rule));
+        Ok(Captured { name: "crm-4711".into(), fixture: "{}\n".into() })
+    }
+
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
         self.note("reload".into());
         let cause = std::io::Error::other("disk on fire");
@@ -266,7 +271,7 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/status"),
     ("GET", "/metrics"),
     ("GET", "/v1/queue"),

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::{App, line};
 use crate::control::{
-    Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
     QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SYNC_LINES_MAX,
     SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
@@ -194,6 +194,10 @@ impl Desk for App {
             generation: generation(&chain.generation()),
             rules: chain.list().iter().map(|rule| rule_info(rule, &set_aside)).collect(),
         })
+    }
+
+    async fn capture(&self, order: &CaptureOrder) -> Result<Captured, Refusal> {
+        self.captured(&self.key_of(&order.id).await?, order.rule.as_deref()).await
     }
 
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, QueueEntry, QueueFilter, QueuePage, Refusal, RefusalKind, RuleChain, SideName, Status, Story, SyncOrder,
+    Affected, Captured, QueueEntry, QueueFilter, QueuePage, Refusal, RefusalKind, RuleChain, SideName, Status, Story, SyncOrder,
     SyncReport, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
@@ -137,6 +137,11 @@ impl Client {
 
     pub async fn reload_rules(&self) -> Result<RuleChain, ClientError> {
         self.post("/v1/rules/reload", &(), ANSWER_LIMIT).await
+    }
+
+    pub async fn capture(&self, id: &str, rule: Option<&str>) -> Result<Captured, ClientError> {
+        let query = [("id", Some(id.to_owned())), ("rule", rule.map(str::to_owned))];
+        self.get("/v1/rules/capture", &query).await
     }
 
     pub async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, ClientError> {

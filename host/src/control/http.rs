@@ -15,6 +15,7 @@
 //! | `GET /v1/trace?id=` | [`Desk::trace`] |
 //! | `GET /v1/rules`, `POST /v1/rules/reload` | [`Desk::rules`], [`Desk::reload_rules`] |
 //! | `GET /metrics` | [`Desk::metrics`], as text |
+//! | `GET /v1/rules/capture?id=&rule=` | [`Desk::capture`], masked |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
@@ -38,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{Desk, QueueFilter, Refusal, RefusalKind, SideName, SyncOrder, Which};
+use super::{CaptureOrder, Desk, QueueFilter, Refusal, RefusalKind, SideName, SyncOrder, Which};
 use crate::lifecycle::Tasks;
 
 /// Largest body a request may have: a list of mailboxes, with room to spare.
@@ -147,6 +148,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/rules", get(rules))
         .route("/v1/rules/reload", post(rules_reload))
         .route("/metrics", get(metrics))
+        .route("/v1/rules/capture", get(capture))
         .route("/v1/sync", post(sync))
         .route("/v1/doorbell", post(doorbell))
         .route("/v1/stop", post(stop))
@@ -283,6 +285,13 @@ async fn rules_reload(State(desk): Shared) -> Response {
 async fn metrics(State(desk): Shared) -> Response {
     match desk.metrics().await {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
+}
+
+async fn capture(State(desk): Shared, order: Asked<CaptureOrder>) -> Response {
+    match asked(order) {
+        Ok(order) => answer(desk.capture(&order).await),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }

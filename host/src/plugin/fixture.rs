@@ -23,8 +23,8 @@ pub use carried::{carried, read_folder};
 pub(super) use carried::{SECTION, section};
 pub use json::FixtureError;
 pub use lookups::Lookups;
-pub(super) use outcome::{draft_differences, edits};
-pub use outcome::{Difference, FixtureOutcome};
+pub(super) use outcome::edits;
+pub use outcome::{Difference, FixtureOutcome, changes, hold};
 
 use super::chain::{Chain, Trace};
 use super::lookup::LookupSource;
@@ -151,7 +151,7 @@ impl Fixture {
     }
 
     /// The draft the question begins with, where an appointment is judged.
-    fn draft(&self) -> Option<Draft> {
+    pub fn draft(&self) -> Option<Draft> {
         match &self.ask {
             Ask::Apply { source, draft, .. } => Some(draft.applied(Draft::of(source))),
             Ask::Resolve { .. } | Ask::Explain(_) | Ask::MatchUser { .. } => None,

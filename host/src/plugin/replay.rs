@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::chain::{Chain, Trace};
-use super::fixture::{Answer, Ask, Lookups, draft_differences};
+use super::fixture::{Answer, Ask, Lookups, changes};
 use super::lookup::{LookupSource, Question, Unavailable};
 use super::recorder::RecordedCall;
 use crate::model::{Address, User};
@@ -112,7 +112,7 @@ impl ReplayReport {
     fn add(&mut self, index: usize, call: &RecordedCall, before: &Outcome, after: &Outcome) {
         let Ask::Apply { direction, key, .. } = &call.fixture.ask else { return };
         let fields = match (&before.draft, &after.draft) {
-            (Some(old), Some(new)) => draft_differences(old, new)
+            (Some(old), Some(new)) => changes(old, new)
                 .into_iter()
                 .map(|(field, old, new)| FieldDiff { field, old, new })
                 .collect(),
