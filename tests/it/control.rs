@@ -280,6 +280,7 @@ const ROUTES: [(&str, &str); 13] = [
     ("POST", "/v1/queue/discard"),
     ("GET", "/v1/trace?id=1"),
     ("GET", "/v1/rules"),
+    ("GET", "/v1/rules/capture?id=1"),
     ("POST", "/v1/rules/reload"),
     ("POST", "/v1/sync"),
     ("POST", "/v1/doorbell"),
@@ -299,6 +300,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     client.queue_retry(&Which::Key("crm:1".into())).await.unwrap();
     assert_eq!(client.trace("AAMk+/=").await.unwrap(), story());
     assert_eq!(client.rules().await.unwrap(), chain());
+    assert_eq!(client.capture("47 11", Some("privacy")).await.unwrap().name, "crm-4711");
     let order = SyncOrder { containers: vec!["crm".into()], sweep: true, dry_run: true };
     assert_eq!(client.sync(&order).await.unwrap(), report());
     client.doorbell(SideName::Exchange).await.unwrap();
@@ -314,6 +316,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "retry Key(\"crm:1\")",
             "trace AAMk+/=",
             "rules",
+            "capture 47 11 Some(\"privacy\")",
             "sync [\"crm\"] sweep true dry true",
             "doorbell Exchange",
             "stop",

@@ -289,15 +289,15 @@ async fn metrics(State(desk): Shared) -> Response {
     }
 }
 
+/// What a Prometheus server goes by to choose its parser.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 async fn capture(State(desk): Shared, order: Asked<CaptureOrder>) -> Response {
     match asked(order) {
         Ok(order) => answer(desk.capture(&order).await),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }
-
-/// What a Prometheus server goes by to choose its parser.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 async fn sync(State(desk): Shared, body: Body) -> Response {
     match sent::<SyncOrder>(body) {
