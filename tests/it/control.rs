@@ -12,9 +12,9 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts, QueueEntry,
-    QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SetAside, SideName, Status,
-    Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, Paused, PlanLine,
+    QueueCounts, QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo,
+    SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use daybridge::lifecycle::Tasks;
 

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 
 use super::{App, line};
 use crate::control::{
-    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, SYNC_LINES_MAX,
-    SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine,
+    QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, Reason, Refusal, RefusalKind, RuleChain,
+    RuleFailure, RuleInfo, SYNC_LINES_MAX, SetAside, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which,
+    WriteCounts,
 };
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, Captured, QueueEntry, QueueFilter, QueuePage, Refusal, RefusalKind, RuleChain, SideName, Status, Story, SyncOrder,
-    SyncReport, Which,
+    Affected, Captured, QueueEntry, QueueFilter, QueuePage, Refusal, RefusalKind, RuleChain, SideName, Status, Story,
+    SyncOrder, SyncReport, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
 

@@ -30,6 +30,9 @@ pub enum CaptureError {
 /// [`CaptureError`] if there is no such rule, or the appointment does not get to it.
 pub fn capture(chain: &Chain, call: &RecordedCall, rule: Option<&str>) -> Result<Fixture, CaptureError> {
     let day = call.at.format("%Y-%m-%d");
+    // A chain of one rule is that rule with its settings.
+    let only = chain.list().iter().find(|info| info.enabled && chain.rules() == 1).map(|info| info.name.clone());
+    let rule = rule.or(only.as_deref());
     let about = |of: &str| Some(format!("Captured from {of} on {day}; people and texts are masked."));
     let Some(rule) = rule else {
         let mut fixture = masked(&call.fixture);
@@ -63,7 +66,13 @@ fn draft_before(chain: &Chain, fixture: &Fixture, step: u32, rule: &str) -> Resu
     let reached = trace.steps.iter().any(|trace| trace.step == step);
     if !reached {
         let reason = match trace.steps.last() {
-            Some(last) if last.step < step && trace.verdict.as_ref().is_ok_and(|verdict| matches!(verdict, crate::rules::Verdict::Pass(_))) => {
+            Some(last)
+                if last.step < step
+                    && trace
+                        .verdict
+                        .as_ref()
+                        .is_ok_and(|verdict| matches!(verdict, crate::rules::Verdict::Pass(_))) =>
+            {
                 format!("it does not work {}", direction.name())
             }
             Some(last) if last.step < step => format!("rule {} ended the chain before it", last.rule),

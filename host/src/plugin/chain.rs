@@ -251,12 +251,7 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
     load_bytes(entry, source.bytes(), matches!(source, Source::BuiltIn(_)), engine)
 }
 
-fn load_bytes(
-    entry: &RuleEntry,
-    bytes: &[u8],
-    built_in: bool,
-    engine: &Engine,
-) -> Result<(Step, RuleInfo), Refused> {
+fn load_bytes(entry: &RuleEntry, bytes: &[u8], built_in: bool, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
     let load::Accepted { mut callable, about } = load::accept(engine, bytes, &entry.limits)?;
     callable.settings = Arc::new(schema::settle(&about.settings_schema, &entry.settings).map_err(Refused::Settings)?);
     if let Some(kind) = about.lookups.iter().find(|kind| !entry.lookups.contains(kind)) {
@@ -286,7 +281,10 @@ fn load_bytes(
         settings_schema,
     };
     let default_message = entry.default_message.clone();
-    Ok((Step { callable, hooks, directions, on_error: entry.on_error, default_message, given: entry.settings.clone() }, info))
+    Ok((
+        Step { callable, hooks, directions, on_error: entry.on_error, default_message, given: entry.settings.clone() },
+        info,
+    ))
 }
 
 impl RuleInfo {

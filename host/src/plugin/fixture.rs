@@ -19,8 +19,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use bless::blessed;
-pub use carried::{carried, read_folder};
 pub(super) use carried::{SECTION, section};
+pub use carried::{carried, read_folder};
 pub use json::FixtureError;
 pub use lookups::Lookups;
 pub(super) use outcome::edits;
@@ -222,9 +222,7 @@ fn ask(chain: &Chain, fixture: &Fixture) -> Answered {
                 hint: Some(said.hint),
             }))
         })),
-        Ask::MatchUser { person, candidates } => {
-            plain(chain.try_match_user(person, candidates).map(Answer::MatchUser))
-        }
+        Ask::MatchUser { person, candidates } => plain(chain.try_match_user(person, candidates).map(Answer::MatchUser)),
     }
 }
 

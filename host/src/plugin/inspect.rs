@@ -27,12 +27,13 @@ pub struct Inspection {
 /// Looks at a file. Compiles it, if it gets so far, and asks it to describe itself under the default limits.
 pub fn inspect(engine: &Engine, bytes: &[u8]) -> Inspection {
     let shape = Shape::read(bytes).unwrap_or_default();
-    let sections = wasmparser::Parser::new(0).parse_all(bytes).map_while(Result::ok).filter_map(|payload| match payload {
-        wasmparser::Payload::CustomSection(section) if section.name().starts_with("daybridge:") => {
-            Some(clean(section.name()))
-        }
-        _ => None,
-    });
+    let sections =
+        wasmparser::Parser::new(0).parse_all(bytes).map_while(Result::ok).filter_map(|payload| match payload {
+            wasmparser::Payload::CustomSection(section) if section.name().starts_with("daybridge:") => {
+                Some(clean(section.name()))
+            }
+            _ => None,
+        });
     let mut sections: Vec<String> = sections.collect();
     sections.sort();
     sections.dedup();

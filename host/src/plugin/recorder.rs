@@ -115,9 +115,8 @@ impl Recorder {
     fn start(&mut self, segments: Segments) -> std::io::Result<()> {
         let (queue, messages) = mpsc::sync_channel(WAITING_MAX);
         let dropped = Arc::clone(&self.dropped);
-        let writer = thread::Builder::new()
-            .name("rule-recorder".into())
-            .spawn(move || write(segments, &messages, &dropped))?;
+        let writer =
+            thread::Builder::new().name("rule-recorder".into()).spawn(move || write(segments, &messages, &dropped))?;
         self.queue = Some(queue);
         self.writer = Mutex::new(Some(writer));
         Ok(())
@@ -159,7 +158,8 @@ impl Observer for Recorder {
             lookups: steps.iter().map(|step| step.lookups.clone()).collect(),
             elapsed: steps.iter().map(|step| step.elapsed).sum(),
         };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Call(Box::new(raw))) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Call(Box::new(raw)))
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

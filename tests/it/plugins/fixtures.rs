@@ -1,15 +1,16 @@
 //! Fixtures: the form, what differs, those that travel with rules; and replay of recorded calls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use daybridge::clock::FixedClock;
 use daybridge::model::{Appointment, Direction};
 use daybridge::plugin::fixture::{self, Answer, Ask, Difference, Edits, Fixture, Lookups};
 use daybridge::plugin::lookup::Question;
 use daybridge::plugin::package;
-use daybridge::plugin::recorder::RecordedCall;
+use daybridge::plugin::recorder::{RecordedCall, Recorder, RecordingSettings};
 use daybridge::plugin::replay::{CallDiff, ReplayReport, compare};
-use daybridge::plugin::{Chain, Engine, RuleEntry};
-use daybridge::rules::Rules;
+use daybridge::plugin::{Chain, Engine, Observer, Observers, RuleEntry};
 use daybridge_tests::guests;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
@@ -111,12 +112,14 @@ fn every_part_of_a_fixture_is_read_back() {
         json!({"fault": {"kind": "panic"}}),
     ];
     for answer in answers {
-        let json = with(json!({"rule": "a", "about": "why", "draft": {"location": "there"}, "settings": {"x": [1, true]},
+        let json =
+            with(json!({"rule": "a", "about": "why", "draft": {"location": "there"}, "settings": {"x": [1, true]},
             "key": "crm:2", "lookups": lookups, "expected": answer}));
         assert_eq!(serde_json::from_str::<Json>(&fixture(&json).to_json()).unwrap(), json);
     }
     let conflict = json!({"base": "a", "crm": "b", "exchange": null});
-    let resolve = with(json!({"hook": "resolve", "key": "crm:2", "conflicts": {"subject": conflict, "custom.x": conflict},
+    let resolve =
+        with(json!({"hook": "resolve", "key": "crm:2", "conflicts": {"subject": conflict, "custom.x": conflict},
         "expected": {"resolve": {"subject": "crm", "location": "exchange", "custom.x": {"value": 3}}}}));
     let failure = json!({"code": "c", "class": "retry", "origin": "crm", "message": "m", "hint": "h", "appointment": "crm:1", "attempts": 2});
     let explain = json!({"hook": "explain", "failure": failure, "expected": {"explain": {"title": "t", "text": "x", "hint": "h"}}});
@@ -159,7 +162,9 @@ fn a_mistake_in_a_fixture_is_told_with_its_place_and_what_to_write() {
         "expected.pass.time: field time cannot hold nothing; write a value of the field's kind",
     );
     check(
-        with(json!({"appointment": {"time": {"first": "2026-11-24", "last": "2026-11-24"}, "attendees": [{"name": "A"}, {"kind": "boss"}]}})),
+        with(
+            json!({"appointment": {"time": {"first": "2026-11-24", "last": "2026-11-24"}, "attendees": [{"name": "A"}, {"kind": "boss"}]}}),
+        ),
         "appointment.attendees[1].kind: \"boss\" is no word for it; write one of required, optional, resource",
     );
     let error = Fixture::parse("mine", b"{ \"direction\": }").expect_err("a mistake").to_string();
@@ -211,25 +216,42 @@ fn every_answer_is_held_against_what_is_expected() {
         differences(&misbehaves, with(json!({"settings": {"act": act}, "expected": expected})))
     };
     assert_eq!(run("refuse", json!({"refuse": {"code": "no-case"}})), []);
-    assert_eq!(run("refuse", json!({"refuse": {"code": "no-one", "retry": false}})),
-        [difference("code", "\"no-one\"", "\"no-case\""), difference("retry", "false", "true")].concat());
+    assert_eq!(
+        run("refuse", json!({"refuse": {"code": "no-one", "retry": false}})),
+        [difference("code", "\"no-one\"", "\"no-case\""), difference("retry", "false", "true")].concat()
+    );
     assert_eq!(run("hold", json!({"hold": {"seconds": 60}})), difference("seconds", "60", "90"));
     assert_eq!(run("panic", json!({"fault": {"kind": "panic"}})), []);
     assert_eq!(run("panic", json!({"pass": {}})), difference("verdict", "pass", "fault panic"));
     let conflict = json!({"base": "a", "crm": "b", "exchange": "c"});
     let conflicts = json!({"subject": conflict, "location": conflict, "responses": conflict});
-    let resolve = |expected: Json| differences(&misbehaves, with(json!({"hook": "resolve", "conflicts": conflicts, "expected": {"resolve": expected}})));
+    let resolve = |expected: Json| {
+        differences(
+            &misbehaves,
+            with(json!({"hook": "resolve", "conflicts": conflicts, "expected": {"resolve": expected}})),
+        )
+    };
     assert_eq!(resolve(json!({"subject": "crm", "location": {"value": "both"}})), []);
     assert_eq!(
         resolve(json!({"subject": "exchange"})),
         [difference("subject", "exchange", "crm"), difference("location", "(left to the host)", "\"both\"")].concat()
     );
-    let explain = |code: &str, expected: Json| differences(&misbehaves, json!({"hook": "explain", "failure": {"code": code}, "expected": {"explain": expected}}));
+    let explain = |code: &str, expected: Json| {
+        differences(
+            &misbehaves,
+            json!({"hook": "explain", "failure": {"code": code}, "expected": {"explain": expected}}),
+        )
+    };
     assert_eq!(explain("no-case", json!({"title": "No case"})), []);
     assert_eq!(explain("no-case", json!(null)), difference("verdict", "says nothing", "says \"No case\""));
     assert_eq!(explain("other", json!(null)), []);
     let candidates = json!([{"id": "4", "logon": "terry"}]);
-    let user = |expected: Json| differences(&misbehaves, json!({"hook": "match-user", "person": {"name": "terry"}, "candidates": candidates, "expected": {"user": expected}}));
+    let user = |expected: Json| {
+        differences(
+            &misbehaves,
+            json!({"hook": "match-user", "person": {"name": "terry"}, "candidates": candidates, "expected": {"user": expected}}),
+        )
+    };
     assert_eq!(user(json!("4")), []);
     assert_eq!(user(json!(null)), difference("verdict", "nobody", "user 4"));
 }
@@ -249,25 +271,28 @@ fn lookups_are_answered_from_the_fixture_alone() {
     location(json!({}), "Err(LookupError::Unavailable) Err(LookupError::NotGranted)");
 }
 
-/// A recorded call of an appointment with this subject, made by a chain at a minute of the day.
-fn recorded(chain: &Chain, subject: &str, minute: u32) -> RecordedCall {
+/// What is recorded of an appointment with this subject that a chain judges at a minute of the day.
+async fn recorded(chain: &Chain, subject: &str, minute: u32) -> RecordedCall {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(FixedClock::new(at(&format!("2026-11-24T10:{minute:02}:00Z")), 1));
+    let recorder = Arc::new(Recorder::open(folder.path(), RecordingSettings::default(), clock));
+    let observed = chain.clone().observed(&Observers::new([Arc::clone(&recorder) as Arc<dyn Observer>]));
     let source = Appointment { subject: subject.into(), ..support::appointment() };
-    let mut fixture = apply(source);
-    fixture.expected = Some(fixture::answer(chain, &fixture).expect("an answer").answer);
-    RecordedCall {
-        at: at(&format!("2026-11-24T10:{minute:02}:00Z")),
-        generation: chain.generation().digest,
-        fixture,
-        asked: Vec::new(),
-        elapsed: Duration::from_micros(10),
-    }
+    // A fault is recorded, too.
+    let _ = support::judge(&observed, Direction::CrmToExchange, &source).await;
+    recorder.recent(1).remove(0)
 }
 
 fn told(report: &ReplayReport) -> String {
     let mut text = format!("compared {}, skipped {}, unsure {}\n", report.compared, report.skipped, report.unsure);
-    for (what, diffs) in [("changed", &report.changed), ("new fault", &report.new_faults), ("fault gone", &report.old_faults_gone)] {
+    for (what, diffs) in
+        [("changed", &report.changed), ("new fault", &report.new_faults), ("fault gone", &report.old_faults_gone)]
+    {
         for CallDiff { index, key, direction, old, new, fields } in diffs {
-            text += &format!("{what}: call {index}, {key} {direction}: {} ({}) -> {} ({})\n", old.told, old.rule, new.told, new.rule);
+            text += &format!(
+                "{what}: call {index}, {key} {direction}: {} ({}) -> {} ({})\n",
+                old.told, old.rule, new.told, new.rule
+            );
             fields.iter().for_each(|field| text += &format!("  {}: {} -> {}\n", field.field, field.old, field.new));
         }
     }
@@ -277,11 +302,11 @@ fn told(report: &ReplayReport) -> String {
 const BUDGET: Duration = Duration::from_secs(60);
 
 /// Requirement 16.
-#[test]
-fn a_replay_tells_what_would_come_out_otherwise() {
+#[tokio::test]
+async fn a_replay_tells_what_would_come_out_otherwise() {
     let tag = |tag: &str| support::chain(vec![entry("subject-tag", json!({"tag": tag}))]);
     let (old, new) = (tag("[CRM] "), tag("[Sage] "));
-    let calls = [recorded(&old, "Budget", 1), recorded(&old, "[Sage] Plan", 2)];
+    let calls = [recorded(&old, "Budget", 1).await, recorded(&old, "[Sage] Plan", 2).await];
     assert!(compare(&old, &old, &calls, BUDGET).same());
     assert_eq!(
         told(&compare(&old, &new, &calls, BUDGET)),
@@ -294,7 +319,7 @@ changed: call 0, crm:4711 crm-to-exchange: pass, setting subject () -> pass, set
 "
     );
     let (skips, panics) = (acting("skip", 0), acting("panic", 1));
-    let calls = [recorded(&skips, "Budget", 1)];
+    let calls = [recorded(&skips, "Budget", 1).await];
     assert_eq!(
         told(&compare(&skips, &panics, &calls, BUDGET)),
         "\
@@ -302,35 +327,38 @@ compared 1, skipped 0, unsure 0
 new fault: call 0, crm:4711 crm-to-exchange: skip: it says [31mso (misbehaves) -> fault panic (misbehaves)
 "
     );
-    let calls = [recorded(&panics, "Budget", 1)];
+    let calls = [recorded(&panics, "Budget", 1).await];
     let gone = compare(&panics, &skips, &calls, BUDGET);
     assert_eq!((gone.old_faults_gone.len(), gone.new_faults.len(), gone.changed.len()), (1, 0, 0));
 }
 
-#[test]
-fn a_replay_keeps_to_its_time_and_begins_with_the_newest() {
+#[tokio::test]
+async fn a_replay_keeps_to_its_time_and_begins_with_the_newest() {
     let (old, new) = (support::chain(Vec::new()), acting("nothing", 0));
-    let calls: Vec<RecordedCall> = (0..20).map(|minute| recorded(&old, "Budget", minute)).collect();
+    let mut calls = Vec::new();
+    for minute in 0..20 {
+        calls.push(recorded(&old, "Budget", minute).await);
+    }
     let report = compare(&old, &new, &calls, Duration::ZERO);
     assert_eq!((report.compared, report.skipped, report.changed[0].index), (1, 19, 19));
 }
 
 /// What was recorded stands for the old chain only if that very generation recorded it.
-#[test]
-fn what_another_generation_recorded_is_judged_again() {
+#[tokio::test]
+async fn what_another_generation_recorded_is_judged_again() {
     let (old, new) = (acting("nothing", 0), acting("nothing", 1));
-    let mut call = recorded(&old, "Budget", 1);
+    let mut call = recorded(&old, "Budget", 1).await;
     call.fixture.expected = Some(Answer::Skip { rule: None, reason: Some("as recorded".into()) });
     assert_eq!(compare(&old, &new, &[call.clone()], BUDGET).changed.len(), 1);
     call.generation = "another".into();
     assert!(compare(&old, &new, &[call], BUDGET).same());
 }
 
-#[test]
-fn a_replay_answers_lookups_as_they_were_answered_and_counts_the_others() {
+#[tokio::test]
+async fn a_replay_answers_lookups_as_they_were_answered_and_counts_the_others() {
     let lies = chain_of(&engine(), "lies");
     let none = support::chain(Vec::new());
-    let mut call = recorded(&none, "look up", 1);
+    let mut call = recorded(&none, "look up", 1).await;
     let users = json!([{"id": "4", "logon": "terry", "address": "terry@example.com"}]);
     call.fixture.lookups = fixture(&with(json!({"lookups": {"users": users}}))).lookups;
     let report = compare(&none, &lies, &[call.clone()], BUDGET);

@@ -32,13 +32,8 @@ pub fn person() -> impl Strategy<Value = Person> {
 
 fn attendee() -> impl Strategy<Value = Attendee> {
     let kinds = select(vec![AttendeeKind::Required, AttendeeKind::Optional, AttendeeKind::Resource]);
-    let responses = select(vec![
-        Response::None,
-        Response::Tentative,
-        Response::Accepted,
-        Response::Declined,
-        Response::Organizer,
-    ]);
+    let responses =
+        select(vec![Response::None, Response::Tentative, Response::Accepted, Response::Declined, Response::Organizer]);
     (person(), option::of("[1-9][0-9]{0,2}"), kinds, responses, option::of(instant())).prop_map(
         |(person, user, kind, response, responded)| Attendee {
             person,
@@ -85,8 +80,11 @@ fn text(names: Vec<String>) -> impl Strategy<Value = String> {
 }
 
 fn link() -> impl Strategy<Value = Link> {
-    (select(vec!["company", "person", "case"]), "[1-9][0-9]{0,3}", words())
-        .prop_map(|(entity, id, name)| Link { entity: entity.to_owned(), id, name })
+    (select(vec!["company", "person", "case"]), "[1-9][0-9]{0,3}", words()).prop_map(|(entity, id, name)| Link {
+        entity: entity.to_owned(),
+        id,
+        name,
+    })
 }
 
 fn scalar() -> impl Strategy<Value = Scalar> {

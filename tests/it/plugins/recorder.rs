@@ -153,10 +153,8 @@ fn no_more_is_kept_than_was_allowed() {
     let expected: Vec<String> = (80..100).rev().map(|number| format!("call {number}")).collect();
     assert_eq!(subjects(&recorder), expected);
     drop(recorder);
-    let lines: usize = files(folder.path())
-        .iter()
-        .map(|file| std::fs::read_to_string(file).expect("a file").lines().count())
-        .sum();
+    let lines: usize =
+        files(folder.path()).iter().map(|file| std::fs::read_to_string(file).expect("a file").lines().count()).sum();
     assert!(lines <= 25, "{lines} calls on disk");
 
     // Bytes count, too; a call that would be most of the recording is not kept at all.
@@ -285,7 +283,8 @@ fn secrets(source: &Appointment) -> BTreeSet<String> {
     all.push("qabc@qdef q040000".into());
     let words = all.iter().flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric()));
     let secret = |word: &&str| {
-        (word.starts_with('q') && word.len() > 4) || (word.len() == 5 && word.bytes().all(|byte| (b'2'..=b'9').contains(&byte)))
+        (word.starts_with('q') && word.len() > 4)
+            || (word.len() == 5 && word.bytes().all(|byte| (b'2'..=b'9').contains(&byte)))
     };
     words.filter(secret).map(str::to_owned).collect()
 }
@@ -319,8 +318,10 @@ fn the_same_person_has_the_same_mask_everywhere_and_texts_keep_their_shape() {
     source.subject = "Re: Terry Smith, 17:30 (room 4)".into();
     source.body.text = "Dear mary jones,\n\ncall +49 89 1234 or mary.jones@client.test,\nsee https://meet.client.test/j/998?pwd=a\nÜber Acme: TERRY SMITH".into();
     source.body.html = Some("<p style=\"x\">Dear <b>Mary Jones</b> <Acme> &amp; you</p><!-- Terry -->".into());
-    source.attendees =
-        vec![support::attendee("Mary Jones", daybridge::model::Response::Accepted), support::attendee("Terry Smith", daybridge::model::Response::None)];
+    source.attendees = vec![
+        support::attendee("Mary Jones", daybridge::model::Response::Accepted),
+        support::attendee("Terry Smith", daybridge::model::Response::None),
+    ];
     source.attendees[0].person.address = daybridge::model::Address::new("Mary.Jones@client.test");
     source.regarding = vec![daybridge::model::Link { entity: "company".into(), id: "7".into(), name: "Acme".into() }];
     source.custom.insert("comm_area".into(), daybridge::model::Scalar::Text("North 5".into()));
@@ -380,7 +381,10 @@ fn a_captured_call_passes_as_it_is_alone_and_in_the_chain() {
     let stopped = support::chain(vec![entry("misbehaves", json!({"act": "skip"})), entry("privacy", json!({}))]);
     let not_reached = capture(&stopped, &call, Some("privacy")).expect_err("it was skipped before");
     assert!(matches!(not_reached, CaptureError::NotReached { .. }), "{not_reached}");
-    assert_eq!(not_reached.to_string(), "rule privacy did not see this appointment: rule misbehaves ended the chain before it");
+    assert_eq!(
+        not_reached.to_string(),
+        "rule privacy did not see this appointment: rule misbehaves ended the chain before it"
+    );
 }
 
 /// Requirement 17.
@@ -397,7 +401,8 @@ async fn a_processed_appointment_becomes_a_fixture_that_passes_and_names_nobody(
         for word in ["zwiebel", "quarterly", "terry", "susan", "maye"] {
             assert!(!lower.contains(word), "{word} is left in {}", captured.fixture);
         }
-        let fixture = Fixture::parse(&captured.name, captured.fixture.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let fixture =
+            Fixture::parse(&captured.name, captured.fixture.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         let rules = match &order.rule {
             None => daybridge::plugin::default_chain(),
             Some(rule) => vec![RuleEntry::new(format!("{rule}.wasm"))],
@@ -405,7 +410,8 @@ async fn a_processed_appointment_becomes_a_fixture_that_passes_and_names_nobody(
         let outcome = fixture::run(&chain(rules), &fixture);
         assert!(outcome.passed(), "{:?}\n{}", outcome.differences, captured.fixture);
     }
-    let refusal = host.app.capture(&CaptureOrder { id: "999999".into(), rule: None }).await.expect_err("nothing recorded");
+    let refusal =
+        host.app.capture(&CaptureOrder { id: "999999".into(), rule: None }).await.expect_err("nothing recorded");
     assert_eq!(refusal.code, "not-recorded");
     host.oracle(1, Mails::new(1, 0, 0)).await;
 }

@@ -36,7 +36,11 @@ fn tag_fixture(expected: Option<Json>) -> Json {
 fn tag(folder: &Path) {
     std::fs::write(folder.join("tag.wasm"), guests::component("subject-tag")).expect("write");
     write(folder, "tag.fixtures/good.json", &tag_fixture(Some(json!({"pass": {"subject": "[CRM] Budget"}}))));
-    write(folder, "tag.fixtures/wrong.json", &tag_fixture(Some(json!({"pass": {"subject": "Budget", "reminder": 15}}))));
+    write(
+        folder,
+        "tag.fixtures/wrong.json",
+        &tag_fixture(Some(json!({"pass": {"subject": "Budget", "reminder": 15}}))),
+    );
 }
 
 #[tokio::test]
@@ -176,7 +180,11 @@ async fn a_new_rule_builds_passes_its_fixtures_and_is_never_written_over() {
     let (sdk, target) = (sdk.display().to_string(), target.display().to_string());
     let made = rules(folder.path(), &["new", "skip-marked", "--sdk", &sdk]).await;
     assert_eq!((made.code, made.stderr.as_str()), (0, ""));
-    for line in ["Wrote ./skip-marked/Cargo.toml\n", "Wrote ./skip-marked/fixtures/marked.json\n", "daybridge rules test ./skip-marked\n"] {
+    for line in [
+        "Wrote ./skip-marked/Cargo.toml\n",
+        "Wrote ./skip-marked/fixtures/marked.json\n",
+        "daybridge rules test ./skip-marked\n",
+    ] {
         assert!(made.stdout.contains(line), "{}", made.stdout);
     }
     let again = rules(folder.path(), &["new", "skip-marked", "--sdk", &sdk]).await;
@@ -207,7 +215,11 @@ skip-marked 0.1.0
         "error: there is no SDK in .\nhint: clone Daybridge's repository and name its folder guest-sdk: --sdk DIR\n"
     );
     let bad = rules(folder.path(), &["new", "Bad Name"]).await;
-    assert!(bad.stderr.starts_with("error: \"Bad Name\" cannot be a rule's name\nhint: take small letters"), "{}", bad.stderr);
+    assert!(
+        bad.stderr.starts_with("error: \"Bad Name\" cannot be a rule's name\nhint: take small letters"),
+        "{}",
+        bad.stderr
+    );
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
             "name a file in a folder you may write to",
         ),
     })?;
-    output::line(&format!("Wrote {}. People and texts in it are masked; read it before you pass it on.", out.display()));
+    output::line(&format!(
+        "Wrote {}. People and texts in it are masked; read it before you pass it on.",
+        out.display()
+    ));
     Ok(())
 }

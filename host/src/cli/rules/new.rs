@@ -45,10 +45,13 @@ const JSCONFIG: &str = "{\n  \"compilerOptions\": { \"checkJs\": true, \"strict\
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.name;
     let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    if !name.starts_with(|letter: char| letter.is_ascii_lowercase()) || name.len() > NAME_MAX || !name.chars().all(fits) {
+    if !name.starts_with(|letter: char| letter.is_ascii_lowercase()) || name.len() > NAME_MAX || !name.chars().all(fits)
+    {
         return Err(Failure::mendable(
             format!("{name:?} cannot be a rule's name"),
-            format!("take small letters, digits and hyphens, a letter first, at most {NAME_MAX}: for example skip-marked"),
+            format!(
+                "take small letters, digits and hyphens, a letter first, at most {NAME_MAX}: for example skip-marked"
+            ),
         ));
     }
     match arguments.lang {
@@ -152,8 +155,7 @@ fn sdk(arguments: &Arguments) -> Result<PathBuf, Failure> {
     const HINT: &str = "clone Daybridge's repository and name its folder guest-sdk: --sdk DIR";
     let whole = |folder: &Path| folder.join("Cargo.toml").is_file().then(|| folder.canonicalize().ok()).flatten();
     if let Some(named) = &arguments.sdk {
-        return whole(named)
-            .ok_or_else(|| Failure::mendable(format!("there is no SDK in {}", named.display()), HINT));
+        return whole(named).ok_or_else(|| Failure::mendable(format!("there is no SDK in {}", named.display()), HINT));
     }
     let program = std::env::current_exe().ok();
     let begin = [arguments.folder.canonicalize().ok(), program].into_iter().flatten();

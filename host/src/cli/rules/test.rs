@@ -53,7 +53,10 @@ struct Case {
 
 pub(super) fn engine() -> Result<Engine, Failure> {
     Engine::new().map_err(|error| {
-        Failure::from_error(&error, "rules need a 64-bit processor that wasmtime supports, and memory for their instances")
+        Failure::from_error(
+            &error,
+            "rules need a 64-bit processor that wasmtime supports, and memory for their instances",
+        )
     })
 }
 
@@ -128,7 +131,9 @@ impl Rule {
 }
 
 fn build(folder: &Path, target: Option<&Path>) -> Result<Vec<u8>, Failure> {
-    let failed = |cause: std::io::Error| Failure::mendable(format!("cannot write a temporary file: {cause}"), "make room in the temporary folder");
+    let failed = |cause: std::io::Error| {
+        Failure::mendable(format!("cannot write a temporary file: {cause}"), "make room in the temporary folder")
+    };
     let out = tempfile::tempdir().map_err(failed)?;
     let file = out.path().join("rule.wasm");
     package::build_rule(folder, &file, target)

@@ -10,9 +10,42 @@ const PREFIXES: [&str; 8] = ["Re:", "RE:", "Fwd:", "FWD:", "FW:", "Fw:", "AW:", 
 
 /// Tags of HTML that stay, without their attributes. What else stands in angle brackets is text.
 const TAGS: [&str; 36] = [
-    "a", "b", "blockquote", "body", "br", "code", "div", "em", "font", "h1", "h2", "h3", "h4", "h5", "h6", "head", "hr",
-    "html", "i", "img", "li", "meta", "ol", "p", "pre", "span", "strong", "style", "table", "tbody", "td", "th", "thead",
-    "title", "tr", "ul",
+    "a",
+    "b",
+    "blockquote",
+    "body",
+    "br",
+    "code",
+    "div",
+    "em",
+    "font",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "head",
+    "hr",
+    "html",
+    "i",
+    "img",
+    "li",
+    "meta",
+    "ol",
+    "p",
+    "pre",
+    "span",
+    "strong",
+    "style",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "title",
+    "tr",
+    "ul",
 ];
 
 /// The letters of a text by `x`, the digits by `0`.
@@ -68,8 +101,11 @@ impl Texts<'_> {
 
     /// What a text goes on with, if it is something known: its mask, and what follows.
     fn known<'t>(&mut self, text: &'t str) -> Option<(String, &'t str)> {
-        if let Some((scheme, rest)) = ["https://", "http://"].iter().find_map(|scheme| Some((scheme, text.strip_prefix(scheme)?))) {
-            let end = rest.find(|letter: char| letter.is_whitespace() || "\"'<>()[]".contains(letter)).unwrap_or(rest.len());
+        if let Some((scheme, rest)) =
+            ["https://", "http://"].iter().find_map(|scheme| Some((scheme, text.strip_prefix(scheme)?)))
+        {
+            let end =
+                rest.find(|letter: char| letter.is_whitespace() || "\"'<>()[]".contains(letter)).unwrap_or(rest.len());
             let (url, after) = rest.split_at_checked(end)?;
             return Some((format!("{scheme}{}", shape(url)), after));
         }

@@ -59,9 +59,7 @@ fn read_question(json: &Json) -> Option<Question> {
     match texts.as_slice() {
         ["user-by-id", id] => Some(Question::UserById((*id).to_owned())),
         ["user-by-address", address] => Some(Question::UserByAddress(Address::new(address))),
-        ["caption", family, code] => {
-            Some(Question::Caption { family: (*family).to_owned(), code: (*code).to_owned() })
-        }
+        ["caption", family, code] => Some(Question::Caption { family: (*family).to_owned(), code: (*code).to_owned() }),
         ["key-value", name] => Some(Question::KeyValue((*name).to_owned())),
         _ => None,
     }
