@@ -10,6 +10,8 @@ use super::load::{self, About, Refused, Shape};
 /// What a file is.
 #[derive(Debug)]
 pub struct Inspection {
+    /// Its name; a script is known by it.
+    pub file: String,
     pub bytes: u64,
     /// Hex SHA-256.
     pub digest: String,
@@ -25,7 +27,7 @@ pub struct Inspection {
 }
 
 /// Looks at a file. Compiles it, if it gets so far, and asks it to describe itself under the default limits.
-pub fn inspect(engine: &Engine, bytes: &[u8]) -> Inspection {
+pub fn inspect(engine: &Engine, file: &str, bytes: &[u8]) -> Inspection {
     let shape = Shape::read(bytes).unwrap_or_default();
     let sections =
         wasmparser::Parser::new(0).parse_all(bytes).map_while(Result::ok).filter_map(|payload| match payload {
@@ -39,6 +41,7 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Inspection {
     sections.dedup();
     let words = |names: &[String]| names.iter().map(|name| clean(name)).collect();
     Inspection {
+        file: file.to_owned(),
         bytes: bytes.len() as u64,
         digest: load::digest(bytes),
         imports: words(&shape.imports),

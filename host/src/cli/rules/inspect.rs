@@ -23,7 +23,8 @@ pub(in crate::cli) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bytes = read(&arguments.file)?;
-    let inspection = inspect(&super::test::engine()?, &bytes);
+    let name = arguments.file.file_name().unwrap_or_default().to_string_lossy();
+    let inspection = inspect(&super::test::engine()?, &name, &bytes);
     if arguments.json {
         return output::json(&as_json(&inspection));
     }
@@ -58,6 +59,7 @@ fn as_json(of: &Inspection) -> Json {
     let about = of.about.as_ref().ok();
     let schema = about.and_then(|about| serde_json::from_str::<Json>(&about.settings_schema).ok());
     json!({
+        "file": of.file,
         "bytes": of.bytes,
         "digest": of.digest,
         "contract": of.contract,

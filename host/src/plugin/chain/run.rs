@@ -34,7 +34,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
     let call = convert::call(direction, id);
     let source_fields = convert::fields(&source);
     let source_bytes = convert::size(&source_fields);
-    let mut draft = draft.unwrap_or_else(|| Draft { appointment: source, removed: false, mail_allowed: true });
+    let mut draft = draft.unwrap_or(Draft { appointment: source, removed: false, mail_allowed: true });
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
         let draft_fields = convert::draft_fields(&draft);
