@@ -4,6 +4,7 @@
 //! ask of it is [`crate::control::Desk`], in `desk`. Promises: what can be told from the configuration and the data folder
 //! is told before anything runs. Must not know: how any part does its work.
 
+mod capture;
 mod check;
 mod desk;
 mod entries;
@@ -34,6 +35,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
 use crate::notify::Notifier;
 use crate::people::Assignment;
+use crate::plugin::recorder::Recorder;
 use crate::plugin::{Breaker, Engine, EngineError, Live, LoadError, Metrics, Observer, Observers};
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
@@ -47,6 +49,9 @@ const RULES_HINT: &str =
 /// How often the CRM's users are read again.
 const USERS_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Where the rules' last calls are kept, in the data folder.
+const RECORDED: &str = "rules/recorded";
+
 /// One host, built and ready.
 pub struct App {
     pub(crate) config: Config,
@@ -56,6 +61,7 @@ pub struct App {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) servers: Arc<Servers>,
     pub(crate) rules: Live,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) worker: Arc<Worker>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) notifier: Arc<Notifier>,
@@ -139,7 +145,8 @@ impl App {
         let servers = Arc::new(servers(&config, &clock)?);
         let breaker = Arc::new(Breaker::new(clock.clone(), config.breaker.settings()));
         let metrics = Metrics::default();
-        let observers: [Arc<dyn Observer>; 2] = [breaker.clone(), Arc::new(metrics.clone())];
+        let recorder = Arc::new(Recorder::open(&config.data.join(RECORDED), config.recording.into(), clock.clone()));
+        let observers: [Arc<dyn Observer>; 3] = [breaker.clone(), Arc::new(metrics.clone()), recorder.clone()];
         let rules = live(&config, engine, &servers, Observers::new(observers))?;
         let notifier = Arc::new(Notifier::new(
             TimeDelta::from_std(Duration::from_secs(config.notify.digest_s)).unwrap_or(TimeDelta::MAX),
@@ -166,6 +173,7 @@ impl App {
             ledger,
             servers,
             rules,
+            recorder,
             worker,
             feeds,
             notifier,

@@ -6,6 +6,7 @@
 
 mod entries;
 mod example;
+mod recording;
 mod sections;
 mod text;
 
@@ -17,6 +18,7 @@ use crate::connector::sage::config::SageConfig;
 use crate::plugin::{ChainConfig, RuleEntry};
 
 pub use example::EXAMPLE;
+pub use recording::Recording;
 pub use sections::{Breaker, ConflictPolicy, Control, ExchangeKind, ExchangeServer, Log, Notify, Sync};
 
 /// Largest configuration file that is read: a mistake (a log, a database) is noticed instead of loaded.
@@ -38,6 +40,7 @@ pub struct Config {
     /// The chain in order; the default one if the operator wrote none.
     pub rules: Vec<RuleEntry>,
     pub breaker: Breaker,
+    pub recording: Recording,
     pub control: Control,
     pub notify: Notify,
     pub log: Log,

@@ -45,6 +45,9 @@ pub trait Desk: Send + Sync {
     /// The chain of rules in force.
     async fn rules(&self) -> Result<RuleChain, Refusal>;
 
+    /// The newest recorded call of an appointment as a fixture, people and texts masked.
+    async fn capture(&self, order: &CaptureOrder) -> Result<Captured, Refusal>;
+
     /// Loads the rules again. If one of them is refused, the chain in force stays and the refusal names the rule.
     async fn reload_rules(&self) -> Result<RuleChain, Refusal>;
 
@@ -366,6 +369,24 @@ pub struct RuleOptions {
     pub only_default_message: bool,
     /// Which of its own lines are written to the log: `off`, `error`, `warn`, `info`, `debug`; where there is none: all, at debug.
     pub log_level: Option<String>,
+}
+
+/// A fixture a person asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureOrder {
+    /// CRM id, Exchange item id, iCalendar UID or key.
+    pub id: String,
+    /// For this rule alone, as the chain calls it; none: for all rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// A recorded call as a fixture, masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    pub name: String,
+    /// The fixture's file.
+    pub fixture: String,
 }
 
 /// A pass a person asks for.

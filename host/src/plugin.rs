@@ -6,23 +6,31 @@
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
 //! `schema` (settings), `entry` (what the operator writes), `condition` (for which appointments a rule runs), `chain`,
-//! `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules).
+//! `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
+//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new),
+//! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is).
 
 mod bindings;
 mod breaker;
 mod call;
+pub mod capture;
 mod chain;
 pub mod condition;
 mod convert;
 mod engine;
 mod entry;
+pub mod fixture;
+pub mod inspect;
 mod limits;
 mod live;
 mod load;
 pub mod lookup;
+pub mod mask;
 mod metrics;
 mod observe;
 pub mod package;
+pub mod recorder;
+pub mod replay;
 mod schema;
 
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
@@ -32,7 +40,7 @@ pub use engine::{Engine, EngineError};
 pub use entry::{ChainConfig, LogLevel, OnError, RuleEntry};
 pub use limits::{Limits, Line};
 pub use live::Live;
-pub use load::{API, About, Hook, Refused};
+pub use load::{API, About, Hook, Refused, SIZE_MAX};
 pub use metrics::{Metrics, VERSIONS_MAX as METRIC_VERSIONS_MAX};
 pub use observe::{Called, Judged, Observer, Observers, RuleVersion};
 

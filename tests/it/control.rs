@@ -12,10 +12,10 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused, PlanLine, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain,
-    RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine, SyncOrder, SyncReport,
-    Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused,
+    PlanLine, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
+    RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine,
+    SyncOrder, SyncReport, Which, WriteCounts,
 };
 use daybridge::lifecycle::Tasks;
 
@@ -209,6 +209,11 @@ impl Desk for NotingDesk {
         self.note("rules".into());
         Ok(chain())
     }
+    async fn capture(&self, order: &CaptureOrder) -> Result<Captured, Refusal> {
+        self.note(format!("capture {} {:?}", order.id, order.rule));
+        Ok(Captured { name: "crm-4711".into(), fixture: "{}\n".into() })
+    }
+
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
         self.note("reload".into());
         let cause = std::io::Error::other("disk on fire");
@@ -280,7 +285,7 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/status"),
     ("GET", "/metrics"),
     ("GET", "/v1/queue"),
@@ -289,6 +294,7 @@ const ROUTES: [(&str, &str); 12] = [
     ("POST", "/v1/queue/discard"),
     ("GET", "/v1/trace?id=1"),
     ("GET", "/v1/rules"),
+    ("GET", "/v1/rules/capture?id=1"),
     ("POST", "/v1/rules/reload"),
     ("POST", "/v1/sync"),
     ("POST", "/v1/doorbell"),
@@ -308,6 +314,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     client.queue_retry(&Which::Key("crm:1".into())).await.unwrap();
     assert_eq!(client.trace("AAMk+/=").await.unwrap(), story());
     assert_eq!(client.rules().await.unwrap(), chain());
+    assert_eq!(client.capture("47 11", Some("privacy")).await.unwrap().name, "crm-4711");
     let order = SyncOrder { containers: vec!["crm".into()], sweep: true, dry_run: true };
     assert_eq!(client.sync(&order).await.unwrap(), report());
     client.doorbell(SideName::Exchange).await.unwrap();
@@ -323,6 +330,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "retry Key(\"crm:1\")",
             "trace AAMk+/=",
             "rules",
+            "capture 47 11 Some(\"privacy\")",
             "sync [\"crm\"] sweep true dry true",
             "doorbell Exchange",
             "stop",

@@ -5,10 +5,14 @@
 mod breaker;
 mod chain;
 mod entries;
+mod fixtures;
 mod gate;
+mod generated;
 mod harm;
 mod host;
 mod live;
 mod metrics;
 mod record;
+mod recorder;
 mod support;
+mod tool;

@@ -12,9 +12,10 @@ use async_trait::async_trait;
 use super::{App, entries, line};
 use crate::config::{Config, environment};
 use crate::control::{
-    Affected, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine, QUEUE_PAGE_MAX, QueueCounts,
-    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain,
-    RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, StoryLine, SyncOrder, SyncReport, Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine,
+    QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
+    RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, StoryLine, SyncOrder, SyncReport,
+    Which, WriteCounts,
 };
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;
@@ -206,6 +207,10 @@ impl Desk for App {
             generation: generation(&chain.generation()),
             rules: chain.list().iter().map(|rule| entries::rule_info(rule, &set_aside)).collect(),
         })
+    }
+
+    async fn capture(&self, order: &CaptureOrder) -> Result<Captured, Refusal> {
+        self.captured(&self.key_of(&order.id).await?, order.rule.as_deref()).await
     }
 
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {

@@ -1,8 +1,12 @@
-//! `daybridge rules ...`: the chain in force.
+//! `daybridge rules ...`: the chain in force, and what an author of rules needs.
 
+mod capture;
+mod inspect;
+mod new;
 mod reapply;
+mod test;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -19,13 +23,21 @@ pub(super) enum Command {
     Reload(Arguments),
     /// Make existing pairs anew by the rules in force, or show what that would change; swapping a rule alone rewrites nothing.
     Reapply(reapply::Arguments),
+    /// Begin a rule: a small one that works, with a fixture to try it on.
+    New(new::Arguments),
     /// Build rules from their Rust crates; needs cargo and the target wasm32-unknown-unknown.
     Build(BuildArguments),
+    /// Try rules on their fixtures, in the real sandbox under the real limits; no host needs to run.
+    Test(test::Arguments),
+    /// Tell what a rule's file is and whether it would be accepted; no host needs to run.
+    Inspect(inspect::Arguments),
+    /// Make a fixture of what a running host did with an appointment; people and texts are masked.
+    Capture(capture::Arguments),
 }
 
 #[derive(Args)]
 pub(super) struct BuildArguments {
-    /// Folders of the rules' crates.
+    /// Folders of the rules' crates. A .js file needs no building: it is checked, and copied.
     #[arg(required = true, value_name = "DIR")]
     crates: Vec<PathBuf>,
     /// Folder for the built rules; each is named after its crate's folder.
@@ -53,7 +65,11 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
         Command::List(arguments) => (arguments, arguments.host.client()?.rules().await?),
         Command::Reload(arguments) => (arguments, arguments.host.client()?.reload_rules().await?),
         Command::Reapply(arguments) => return reapply::run(arguments).await,
+        Command::New(arguments) => return new::run(arguments),
         Command::Build(arguments) => return build(arguments),
+        Command::Test(arguments) => return test::run(arguments),
+        Command::Inspect(arguments) => return inspect::run(arguments),
+        Command::Capture(arguments) => return capture::run(arguments).await,
     };
     if arguments.json {
         return output::json(&chain);
@@ -64,6 +80,10 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
 
 fn build(arguments: &BuildArguments) -> Result<(), Failure> {
     for folder in &arguments.crates {
+        if folder.extension().is_some_and(|end| end == "js") {
+            build_script(folder, arguments)?;
+            continue;
+        }
         let named = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let name = named.ok_or_else(|| {
             Failure::mendable(
@@ -82,6 +102,22 @@ fn build(arguments: &BuildArguments) -> Result<(), Failure> {
             line(&format!("{}: {} bytes, digest {:.12}", built.file.display(), built.bytes, built.digest));
         }
     }
+    Ok(())
+}
+
+/// A script is its own rule: what can be wrong with it is said, and it is laid beside the others with its fixtures.
+fn build_script(file: &Path, arguments: &BuildArguments) -> Result<(), Failure> {
+    let rule = test::Rule::load(&test::engine()?, file, None)?;
+    let name = file.file_name().unwrap_or_default();
+    let out = arguments.out.join(name);
+    let copied = std::fs::create_dir_all(&arguments.out).and_then(|()| std::fs::copy(file, &out));
+    let bytes = copied.map_err(|cause| {
+        Failure::mendable(format!("cannot write {}: {cause}", out.display()), "name a folder you may write to")
+    })?;
+    if arguments.json {
+        return output::json(&serde_json::json!({ "file": out, "bytes": bytes, "digest": rule.digest() }));
+    }
+    line(&format!("{}: {bytes} bytes, digest {:.12}; a script needs no building", out.display(), rule.digest()));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::recording::Recording;
 use super::text::{Document, SEE_EXAMPLE, Section};
 use super::{Config, ConfigError, entries};
 use crate::connector::ews::config::EwsConfig;
@@ -259,8 +260,8 @@ fn ews() -> ExchangeKind {
 const EXCHANGE_HEAD: [&str; 3] = ["kind", "primary", "mailboxes"];
 
 /// Every section there is, for the hint on one that is not.
-const TOP: [&str; 10] =
-    ["data", "rules_dir", "crm", "exchange", "sync", "rules", "breaker", "control", "notify", "log"];
+const TOP: [&str; 11] =
+    ["data", "rules_dir", "crm", "exchange", "sync", "rules", "recording", "breaker", "control", "notify", "log"];
 
 /// Reads all sections of a document.
 pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
@@ -292,6 +293,10 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
     let section = top.take_section(document, "breaker")?;
     let breaker: Breaker = document.read(section.clone())?;
     breaker.check(document, &section)?;
+    let recording = top.take_section(document, "recording")?;
+    let places = recording.clone();
+    let recording: Recording = document.read(recording)?;
+    recording.check().map_err(|(key, problem)| document.wrong(&places.place(key), problem, SEE_EXAMPLE))?;
 
     let mut control = top.take_section(document, "control")?;
     document.resolve(&mut control, "DAYBRIDGE_CONTROL", &["doorbell_token"])?;
@@ -315,6 +320,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
         exchange,
         sync,
         rules,
+        recording,
         breaker,
         control,
         notify,

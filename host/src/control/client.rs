@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Refusal, RefusalKind, RuleChain,
-    SideName, Status, Story, SyncOrder, SyncReport, Which,
+    Affected, Captured, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Refusal, RefusalKind,
+    RuleChain, SideName, Status, Story, SyncOrder, SyncReport, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
 
@@ -141,6 +141,11 @@ impl Client {
 
     pub async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, ClientError> {
         self.post("/v1/rules/reapply", order, SYNC_LIMIT).await
+    }
+
+    pub async fn capture(&self, id: &str, rule: Option<&str>) -> Result<Captured, ClientError> {
+        let query = [("id", Some(id.to_owned())), ("rule", rule.map(str::to_owned))];
+        self.get("/v1/rules/capture", &query).await
     }
 
     pub async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, ClientError> {

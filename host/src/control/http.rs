@@ -16,6 +16,7 @@
 //! | `GET /v1/rules`, `POST /v1/rules/reload` | [`Desk::rules`], [`Desk::reload_rules`] |
 //! | `GET /metrics` | [`Desk::metrics`], as text |
 //! | `POST /v1/rules/reapply` [`ReapplyOrder`] | [`Desk::reapply`] |
+//! | `GET /v1/rules/capture?id=&rule=` | [`Desk::capture`], masked |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
@@ -39,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{Desk, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder, Which};
+use super::{CaptureOrder, Desk, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder, Which};
 use crate::lifecycle::Tasks;
 
 /// Largest body a request may have: a list of mailboxes, with room to spare.
@@ -149,6 +150,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/rules/reload", post(rules_reload))
         .route("/metrics", get(metrics))
         .route("/v1/rules/reapply", post(rules_reapply))
+        .route("/v1/rules/capture", get(capture))
         .route("/v1/sync", post(sync))
         .route("/v1/doorbell", post(doorbell))
         .route("/v1/stop", post(stop))
@@ -298,6 +300,13 @@ async fn metrics(State(desk): Shared) -> Response {
 
 /// What a Prometheus server goes by to choose its parser.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+async fn capture(State(desk): Shared, order: Asked<CaptureOrder>) -> Response {
+    match asked(order) {
+        Ok(order) => answer(desk.capture(&order).await),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
+}
 
 async fn sync(State(desk): Shared, body: Body) -> Response {
     match sent::<SyncOrder>(body) {

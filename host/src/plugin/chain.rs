@@ -4,6 +4,7 @@
 //! chain with a typed fault, unless its entry says that the chain goes on without it; loading a chain is all or nothing.
 //! Must not know: when chains are replaced (see `live`), what becomes of a verdict.
 
+mod rehearse;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::call::Callable;
@@ -20,12 +22,12 @@ use super::engine::Engine;
 use super::entry::{ChainConfig, LogLevel, OnError, RuleEntry, Source};
 use super::limits::{Line, clean};
 use super::load::{self, About, Hook, Refused};
-use super::lookup::LookupSource;
+use super::lookup::{LookupSource, Notes};
 use super::observe::{Judged, Observer, Observers};
 use super::schema;
 use crate::model::{Direction, Field, Person, User, UserId};
 use crate::rules::{
-    AfterFault, Call, Conflict, DefaultMessage, Explanation, Failure, Fault, FaultKind, Generation, PassedOver,
+    AfterFault, Call, Conflict, DefaultMessage, Draft, Explanation, Failure, Fault, FaultKind, Generation, PassedOver,
     Resolution, Rules, Verdict, correlation,
 };
 
@@ -107,6 +109,8 @@ pub struct StepTrace {
     pub version: String,
     /// Names of the fields it set; values are personal data.
     pub edited: Vec<String>,
+    /// The draft after it, where the chain was rehearsed: personal data, never logged and never kept for a live appointment.
+    pub after: Option<Box<Draft>>,
     /// Set if it failed, also where the chain went on without it.
     pub fault: Option<Fault>,
     /// Set if the chain went on without it: the reason.
@@ -115,6 +119,8 @@ pub struct StepTrace {
     /// Bytes.
     pub memory_peak: u64,
     pub lines: Vec<Line>,
+    /// What it looked up and was told: personal data.
+    pub lookups: Notes,
 }
 
 /// The rules in force at one time. Cheap to clone.
@@ -138,6 +144,8 @@ struct Step {
     default_message: Option<DefaultMessage>,
     condition: Option<Condition>,
     log_level: Option<LogLevel>,
+    /// As the operator wrote them.
+    given: Map<String, Json>,
 }
 
 impl Chain {
@@ -205,8 +213,8 @@ impl Chain {
     /// As [`Rules::judge`], with what each rule did.
     pub async fn trace(&self, call: Call<'_>) -> Trace {
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
-        let source = call.source.clone();
-        let ran = self.engine.run(move || run::judge(&steps, &id, direction, source)).await;
+        let input = run::Input { source: call.source.clone(), draft: None, keep: false };
+        let ran = self.engine.run(move || run::judge(&steps, &id, direction, input)).await;
         let trace =
             ran.unwrap_or_else(|busy| Trace { verdict: Err(self.not_run("apply", call.id, &busy)), steps: Vec::new() });
         self.observers.judged(&Judged { generation: &self.generation, call, trace: &trace });
@@ -283,8 +291,8 @@ impl Rules for Chain {
 
     async fn passed_over(&self, call: Call<'_>) -> Vec<PassedOver> {
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
-        let source = call.source.clone();
-        let ran = self.engine.run(move || run::judge(&steps, &id, direction, source)).await;
+        let input = run::Input { source: call.source.clone(), draft: None, keep: false };
+        let ran = self.engine.run(move || run::judge(&steps, &id, direction, input)).await;
         let steps = ran.map(|trace| trace.steps).unwrap_or_default();
         steps.into_iter().filter_map(|step| Some(PassedOver { rule: step.rule, why: step.passed_over? })).collect()
     }
@@ -301,7 +309,11 @@ impl Rules for Chain {
 
 fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
     let source = Source::of(config, entry)?;
-    let load::Accepted { mut callable, about } = load::accept(engine, source.bytes(), &entry.limits)?;
+    load_bytes(entry, source.bytes(), matches!(source, Source::BuiltIn(_)), engine)
+}
+
+fn load_bytes(entry: &RuleEntry, bytes: &[u8], built_in: bool, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
+    let load::Accepted { mut callable, about } = load::accept(engine, bytes, &entry.limits)?;
     callable.settings = Arc::new(schema::settle(&about.settings_schema, &entry.settings).map_err(Refused::Settings)?);
     if let Some(kind) = about.lookups.iter().find(|kind| !entry.lookups.contains(kind)) {
         return Err(Refused::NotGranted { kind: kind.name() });
@@ -322,7 +334,7 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
         name: callable.identity.rule.clone(),
         version,
         file: entry.file.clone(),
-        built_in: matches!(source, Source::BuiltIn(_)),
+        built_in,
         digest: callable.identity.digest.clone(),
         directions: directions.clone(),
         hooks: hooks.clone(),
@@ -341,6 +353,7 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
         default_message: entry.default_message.as_ref().map(words),
         condition,
         log_level: entry.log_level,
+        given: entry.settings.clone(),
     };
     Ok((step, info))
 }

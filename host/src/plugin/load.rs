@@ -189,14 +189,14 @@ fn examine(bytes: &[u8]) -> Result<(), Refused> {
 
 /// Names on the outside of a component.
 #[derive(Default)]
-struct Shape {
-    imports: Vec<String>,
-    exports: Vec<String>,
-    api: Option<String>,
+pub(super) struct Shape {
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+    pub api: Option<String>,
 }
 
 impl Shape {
-    fn read(bytes: &[u8]) -> Result<Self, wasmparser::BinaryReaderError> {
+    pub fn read(bytes: &[u8]) -> Result<Self, wasmparser::BinaryReaderError> {
         let mut shape = Self::default();
         // Modules and components inside this one have imports and exports of their own, which are its own affair.
         let mut depth = 0_usize;

@@ -28,14 +28,24 @@ enum Outcome {
     Stop(Box<Verdict>),
 }
 
+/// What goes into a chain, and how much of what happens to it is kept.
+pub(super) struct Input {
+    pub source: Appointment,
+    /// The draft to begin with; the source as it is, unless a rule is tried as if others ran before it.
+    pub draft: Option<Draft>,
+    /// Whether each step's draft is kept in its trace. Costs a copy per step, so only for those who look at it.
+    pub keep: bool,
+}
+
 /// Takes an appointment through the chain, on a rule thread.
-pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appointment) -> Trace {
+pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input) -> Trace {
+    let Input { source, draft, keep } = input;
     let call = convert::call(direction, id);
     let source_fields = convert::fields(&source);
     let source_bytes = convert::size(&source_fields);
     // Only conditions look at it again.
     let kept = steps.iter().any(|step| step.condition.is_some()).then(|| source.clone());
-    let mut draft = Draft { appointment: source, removed: false, mail_allowed: true };
+    let mut draft = draft.unwrap_or(Draft { appointment: source, removed: false, mail_allowed: true });
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
         let source = kept.as_ref().unwrap_or(&draft.appointment);
@@ -76,6 +86,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
             Ok(Some(Outcome::Pass { draft: next, edited })) => {
                 draft = *next;
                 trace.edited = edited;
+                trace.after = keep.then(|| Box::new(draft.clone()));
                 None
             }
             Ok(Some(Outcome::Stop(verdict))) => Some(Ok(*verdict)),
@@ -103,10 +114,21 @@ impl Outcome {
 impl StepTrace {
     fn new(step: &Step, record: Record, fault: Option<Fault>) -> Self {
         let Callable { identity, step, .. } = &step.callable;
-        let Record { elapsed, memory_peak, lines, .. } = record;
+        let Record { elapsed, memory_peak, lines, lookups, .. } = record;
         let (rule, version) = (identity.rule.clone(), identity.version.clone());
-        let (edited, passed_over) = (Vec::new(), None);
-        Self { step: *step, rule, version, edited, fault, passed_over, elapsed, memory_peak, lines }
+        Self {
+            step: *step,
+            rule,
+            version,
+            edited: Vec::new(),
+            after: None,
+            fault,
+            passed_over: None,
+            elapsed,
+            memory_peak,
+            lines,
+            lookups,
+        }
     }
 
     fn passed_over(step: &Step, why: &str) -> Self {
