@@ -5,7 +5,8 @@
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `engine` (threads and clock), `package` (building rules).
+//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `engine` (threads and clock), `package` (building rules),
+//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new).
 
 mod bindings;
 mod call;
@@ -13,12 +14,15 @@ mod chain;
 mod convert;
 mod engine;
 mod entry;
+pub mod fixture;
 mod limits;
 mod live;
 mod load;
 pub mod lookup;
 mod observe;
 pub mod package;
+pub mod recorder;
+pub mod replay;
 mod schema;
 
 pub use call::Record;

@@ -72,6 +72,13 @@ pub struct Draft {
     pub mail_allowed: bool,
 }
 
+impl Draft {
+    /// What a chain begins with: the source as it is.
+    pub fn of(source: &Appointment) -> Self {
+        Self { appointment: source.clone(), removed: false, mail_allowed: true }
+    }
+}
+
 /// A rule author's refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -2,6 +2,7 @@
 //! All guests are built from source.
 
 mod chain;
+mod fixtures;
 mod gate;
 mod harm;
 mod live;

@@ -16,7 +16,7 @@ use super::bindings::{Rule, RulePre};
 use super::convert;
 use super::engine::STACK;
 use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
-use super::lookup::{Kind, LookupSource};
+use super::lookup::{Kind, LookupSource, Notes, Question};
 use super::observe::{Called, Observer, Observers, RuleVersion};
 use crate::model::Address;
 use crate::rules::{Fault, FaultKind};
@@ -34,6 +34,7 @@ pub struct State {
     granted: Arc<[Kind]>,
     lookups: Arc<dyn LookupSource>,
     appointment: String,
+    notes: Notes,
 }
 
 /// A rule ready to be called: compiled, linked, with all it may use.
@@ -55,6 +56,8 @@ pub struct Record {
     pub elapsed: Duration,
     pub memory_peak: u64,
     pub lines: Vec<Line>,
+    /// What it looked up and was told.
+    pub lookups: Notes,
 }
 
 /// The imports a rule may have.
@@ -88,7 +91,8 @@ impl Callable {
             Ok(value) => answer(value).map_err(|bad| (bad.kind(&self.limits), Vec::new())),
             Err((phase, error)) => Err((self.kind(&state, phase, &error), backtrace(&error))),
         };
-        let record = Record { elapsed, memory_peak: state.meter.memory_peak(), lines: state.lines.finish() };
+        let memory_peak = state.meter.memory_peak();
+        let record = Record { elapsed, memory_peak, lines: state.lines.finish(), lookups: state.notes };
         let result = kind_and_trace
             .map_err(|(kind, backtrace)| Box::new(self.fault(function, appointment, kind, &record, backtrace)));
         self.observers.called(&Called {
@@ -126,6 +130,7 @@ impl Callable {
             granted: Arc::clone(&self.granted),
             lookups: Arc::clone(&self.lookups),
             appointment: appointment.to_owned(),
+            notes: Notes::default(),
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.meter);
@@ -272,21 +277,27 @@ impl State {
 
 impl lookup::Host for State {
     fn user_by_id(&mut self, id: String) -> Result<Option<wit::User>, lookup::LookupError> {
-        let found = self.granted(Kind::Users)?.user_by_id(&id).map_err(|_| lookup::LookupError::Unavailable)?;
-        Ok(found.as_ref().map(convert::user))
+        let found = self.granted(Kind::Users)?.user_by_id(&id);
+        self.notes.user(Question::UserById(id), &found);
+        Ok(found.map_err(|_| lookup::LookupError::Unavailable)?.as_ref().map(convert::user))
     }
 
     fn user_by_address(&mut self, address: String) -> Result<Option<wit::User>, lookup::LookupError> {
-        let found = self.granted(Kind::Users)?.user_by_address(&Address::new(&address));
+        let address = Address::new(&address);
+        let found = self.granted(Kind::Users)?.user_by_address(&address);
+        self.notes.user(Question::UserByAddress(address), &found);
         Ok(found.map_err(|_| lookup::LookupError::Unavailable)?.as_ref().map(convert::user))
     }
 
     fn caption(&mut self, family: String, code: String) -> Result<Option<String>, lookup::LookupError> {
-        self.granted(Kind::Captions)?.caption(&family, &code).map_err(|_| lookup::LookupError::Unavailable)
+        let found = self.granted(Kind::Captions)?.caption(&family, &code);
+        self.notes.text(Question::Caption { family, code }, &found);
+        found.map_err(|_| lookup::LookupError::Unavailable)
     }
 
     fn key_value(&mut self, name: String) -> Result<Option<String>, lookup::LookupError> {
         let found = self.granted(Kind::KeyValues)?.key_value(&self.appointment, &name);
+        self.notes.text(Question::KeyValue(name), &found);
         found.map_err(|_| lookup::LookupError::Unavailable)
     }
 }

@@ -4,6 +4,7 @@
 //! chain with a typed fault, unless its entry says that the chain goes on without it; loading a chain is all or nothing.
 //! Must not know: when chains are replaced (see `live`), what becomes of a verdict.
 
+mod rehearse;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +19,11 @@ use super::engine::Engine;
 use super::entry::{ChainConfig, OnError, RuleEntry, Source};
 use super::limits::{Line, clean};
 use super::load::{self, About, Hook, Refused};
-use super::lookup::LookupSource;
+use super::lookup::{LookupSource, Notes};
 use super::observe::{Judged, Observer, Observers};
 use super::schema;
 use crate::model::{Direction, Field, Person, User, UserId};
-use crate::rules::{Call, Conflict, Explanation, Failure, Fault, FaultKind, Generation, Resolution, Rules, Verdict};
+use crate::rules::{Call, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Generation, Resolution, Rules, Verdict};
 
 /// A chain could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +71,16 @@ pub struct StepTrace {
     pub version: String,
     /// Names of the fields it set; values are personal data.
     pub edited: Vec<String>,
+    /// The draft after it, where the chain was rehearsed: personal data, never logged and never kept for a live appointment.
+    pub after: Option<Box<Draft>>,
     /// Set if it failed, also where the chain went on without it.
     pub fault: Option<Fault>,
     pub elapsed: Duration,
     /// Bytes.
     pub memory_peak: u64,
     pub lines: Vec<Line>,
+    /// What it looked up and was told: personal data.
+    pub lookups: Notes,
 }
 
 /// The rules in force at one time. Cheap to clone.
@@ -161,8 +166,8 @@ impl Chain {
     /// As [`Rules::judge`], with what each rule did.
     pub async fn trace(&self, call: Call<'_>) -> Trace {
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
-        let source = call.source.clone();
-        let ran = self.engine.run(move || run::judge(&steps, &id, direction, source)).await;
+        let input = run::Input { source: call.source.clone(), draft: None, keep: false };
+        let ran = self.engine.run(move || run::judge(&steps, &id, direction, input)).await;
         let trace =
             ran.unwrap_or_else(|busy| Trace { verdict: Err(self.not_run("apply", call.id, &busy)), steps: Vec::new() });
         self.observers.judged(&Judged { generation: &self.generation, call, trace: &trace });
@@ -234,7 +239,16 @@ impl Rules for Chain {
 
 fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
     let source = Source::of(config, entry)?;
-    let load::Accepted { mut callable, about } = load::accept(engine, source.bytes(), &entry.limits)?;
+    load_bytes(entry, source.bytes(), matches!(source, Source::BuiltIn(_)), engine)
+}
+
+fn load_bytes(
+    entry: &RuleEntry,
+    bytes: &[u8],
+    built_in: bool,
+    engine: &Engine,
+) -> Result<(Step, RuleInfo), Refused> {
+    let load::Accepted { mut callable, about } = load::accept(engine, bytes, &entry.limits)?;
     callable.settings = Arc::new(schema::settle(&about.settings_schema, &entry.settings).map_err(Refused::Settings)?);
     if let Some(kind) = about.lookups.iter().find(|kind| !entry.lookups.contains(kind)) {
         return Err(Refused::NotGranted { kind: kind.name() });
@@ -254,7 +268,7 @@ fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Resul
         name: callable.identity.rule.clone(),
         version,
         file: entry.file.clone(),
-        built_in: matches!(source, Source::BuiltIn(_)),
+        built_in,
         digest: callable.identity.digest.clone(),
         directions: directions.clone(),
         hooks: hooks.clone(),

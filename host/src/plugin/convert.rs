@@ -307,22 +307,22 @@ fn link_from_wit(wit::Link { entity, id, name }: wit::Link) -> Link {
     Link { entity, id, name }
 }
 
-const SENSITIVITIES: [(Sensitivity, &str); 4] = [
+pub const SENSITIVITIES: [(Sensitivity, &str); 4] = [
     (Sensitivity::Normal, "normal"),
     (Sensitivity::Personal, "personal"),
     (Sensitivity::Private, "private"),
     (Sensitivity::Confidential, "confidential"),
 ];
-const SHOW_AS: [(ShowAs, &str); 5] = [
+pub const SHOW_AS: [(ShowAs, &str); 5] = [
     (ShowAs::Free, "free"),
     (ShowAs::Tentative, "tentative"),
     (ShowAs::Busy, "busy"),
     (ShowAs::OutOfOffice, "out-of-office"),
     (ShowAs::WorkingElsewhere, "working-elsewhere"),
 ];
-const IMPORTANCES: [(Importance, &str); 3] =
+pub const IMPORTANCES: [(Importance, &str); 3] =
     [(Importance::Low, "low"), (Importance::Normal, "normal"), (Importance::High, "high")];
-const STATUSES: [(Status, &str); 4] = [
+pub const STATUSES: [(Status, &str); 4] = [
     (Status::Pending, "pending"),
     (Status::InProgress, "in-progress"),
     (Status::Complete, "complete"),
@@ -330,7 +330,7 @@ const STATUSES: [(Status, &str); 4] = [
 ];
 
 /// The contract's word for a case. The tables above name every case; the tests prove it.
-fn word<T: PartialEq>(words: &[(T, &str)], value: T) -> String {
+pub fn word<T: PartialEq>(words: &[(T, &str)], value: T) -> String {
     words.iter().find(|(case, _)| *case == value).map(|(_, word)| (*word).to_owned()).unwrap_or_default()
 }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::load;
+use super::{fixture, load};
 
 /// The target a rule is built for: no system interface at all.
 pub const TARGET: &str = "wasm32-unknown-unknown";
@@ -52,6 +52,8 @@ pub enum PackageError {
     NoModule { folder: PathBuf },
     #[error("make a component of {}: {reason}; does the crate call export!(...)?", module.display())]
     Component { module: PathBuf, reason: String },
+    #[error("take in the rule's fixtures")]
+    Fixture(#[source] fixture::FixtureError),
     #[error("read the manifest {}", path.display())]
     Manifest {
         path: PathBuf,
@@ -71,17 +73,21 @@ pub struct Built {
     pub source: String,
 }
 
-/// Builds a rule's crate and writes the component to `out`. `target` is cargo's target folder, or its usual one.
+/// Builds a rule's crate and writes the component to `out`, with the fixtures of the crate's folder `fixtures` in it. `target` is cargo's target folder, or its usual one.
 ///
 /// # Errors
 /// [`PackageError`], with the compiler's own words where it refused the code.
 pub fn build_rule(crate_dir: &Path, out: &Path, target: Option<&Path>) -> Result<Built, PackageError> {
     let source = source_digest(&source_folders(crate_dir))?;
+    let fixtures = fixture::read_folder(&crate_dir.join("fixtures")).map_err(PackageError::Fixture)?;
     let module = compile(crate_dir, target)?;
     let core =
         std::fs::read(&module).map_err(|cause| PackageError::File { act: "read", path: module.clone(), cause })?;
-    let component =
+    let mut component =
         componentise(&core, &source).map_err(|reason| PackageError::Component { module: module.clone(), reason })?;
+    if !fixtures.is_empty() {
+        append_section(&mut component, fixture::SECTION, &fixture::section(&fixtures));
+    }
     write_whole(out, &component)?;
     Ok(Built { file: out.to_owned(), bytes: component.len() as u64, digest: load::digest(&component), source })
 }

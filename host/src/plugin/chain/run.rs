@@ -19,11 +19,21 @@ enum Outcome {
     Stop(Verdict),
 }
 
+/// What goes into a chain, and how much of what happens to it is kept.
+pub(super) struct Input {
+    pub source: Appointment,
+    /// The draft to begin with; the source as it is, unless a rule is tried as if others ran before it.
+    pub draft: Option<Draft>,
+    /// Whether each step's draft is kept in its trace. Costs a copy per step, so only for those who look at it.
+    pub keep: bool,
+}
+
 /// Takes an appointment through the chain, on a rule thread.
-pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appointment) -> Trace {
+pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input) -> Trace {
+    let Input { source, draft, keep } = input;
     let call = convert::call(direction, id);
     let source_fields = convert::fields(&source);
-    let mut draft = Draft { appointment: source, removed: false, mail_allowed: true };
+    let mut draft = draft.unwrap_or_else(|| Draft { appointment: source, removed: false, mail_allowed: true });
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
         let draft_fields = convert::draft_fields(&draft);
@@ -42,6 +52,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
             Ok(Some(Outcome::Pass { draft: next, edited })) => {
                 draft = *next;
                 trace.edited = edited;
+                trace.after = keep.then(|| Box::new(draft.clone()));
                 None
             }
             Ok(Some(Outcome::Stop(verdict))) => Some(Ok(verdict)),
@@ -57,9 +68,9 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, source: Appo
 impl StepTrace {
     fn new(step: &Step, record: Record, fault: Option<Fault>) -> Self {
         let Callable { identity, step, .. } = &step.callable;
-        let Record { elapsed, memory_peak, lines } = record;
+        let Record { elapsed, memory_peak, lines, lookups } = record;
         let (rule, version) = (identity.rule.clone(), identity.version.clone());
-        Self { step: *step, rule, version, edited: Vec::new(), fault, elapsed, memory_peak, lines }
+        Self { step: *step, rule, version, edited: Vec::new(), after: None, fault, elapsed, memory_peak, lines, lookups }
     }
 }
 
