@@ -7,6 +7,7 @@
 mod check;
 mod desk;
 mod lookups;
+mod rules_desk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +28,9 @@ use crate::error::Chain;
 use crate::feed::{FeedSettings, Feeds};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
-use crate::notify::Notifier;
+use crate::notify::{Notice, Notifier};
 use crate::people::Assignment;
-use crate::plugin::{Engine, EngineError, Live, LoadError, Observers};
+use crate::plugin::{Engine, EngineError, LifecycleError, Live, RuleNotice, Setup, Tell, Trials};
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
 use crate::servers::Servers;
@@ -38,6 +39,9 @@ use crate::worker::{CircuitTimes, Conflicts, Parts, RuleSource, Settings, Worker
 
 const RULES_HINT: &str =
     "the message names the file and what to do; the rules folder is rules_dir in the configuration";
+
+/// Below the data folder: rule files and generations of the chain.
+const RULES_FOLDER: &str = "rules";
 
 /// How often the CRM's users are read again.
 const USERS_INTERVAL: Duration = Duration::from_secs(600);
@@ -76,7 +80,7 @@ pub enum OpenError {
     #[error("start the rule runtime")]
     Engine(#[source] EngineError),
     #[error("load the rules")]
-    Rules(#[source] LoadError),
+    Rules(#[source] LifecycleError),
     #[error("open the control interface")]
     Control(#[source] control::StartError),
 }
@@ -130,10 +134,16 @@ impl App {
         let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
         let servers = Arc::new(servers(&config, &clock)?);
-        let rules = live(&config, engine, &servers)?;
         let notifier = Arc::new(Notifier::new(
             TimeDelta::from_std(Duration::from_secs(config.notify.digest_s)).unwrap_or(TimeDelta::MAX),
         ));
+        let rules = Live::open(Setup {
+            archive: Some(config.data.join(RULES_FOLDER)),
+            clock: clock.clone(),
+            tell: tell(notifier.clone(), clock.clone()),
+            ..setup(&config, engine, &servers)
+        });
+        let rules = rules.map_err(OpenError::Rules)?;
         let worker = Arc::new(Worker::new(Parts {
             queue: queue.clone(),
             ledger: ledger.clone(),
@@ -191,10 +201,23 @@ impl App {
     }
 }
 
-/// The rules of a configuration, loaded through the gate.
-fn live(config: &Config, engine: Engine, servers: &Arc<Servers>) -> Result<Live, OpenError> {
-    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone())), Observers::default())
-        .map_err(OpenError::Rules)
+/// What the rules of a configuration are built from; kept nowhere and told to nobody.
+fn setup(config: &Config, engine: Engine, servers: &Arc<Servers>) -> Setup {
+    // No calls are recorded yet: this is where the recorder comes in.
+    let checks = Arc::new(Trials::new(Arc::new(|_| Vec::new())));
+    Setup {
+        settings: config.gate.clone(),
+        checks,
+        ..Setup::new(config.chain(), engine, Arc::new(Lookups(servers.clone())))
+    }
+}
+
+/// Tells people what becomes of rules as it tells them everything else.
+fn tell(notifier: Arc<Notifier>, clock: Arc<dyn Clock>) -> Tell {
+    Arc::new(move |notice: RuleNotice| {
+        let RuleNotice { code, about, title, text, hint } = notice;
+        notifier.tell(Notice { code: code.to_owned(), about, title, text, hint }, clock.now());
+    })
 }
 
 /// The connectors of a configuration.

@@ -5,6 +5,7 @@
 //! Must not know: what the parts do with their settings.
 
 mod example;
+mod gate;
 mod sections;
 mod text;
 
@@ -13,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::connector::sage::config::SageConfig;
-use crate::plugin::{ChainConfig, RuleEntry};
+use crate::plugin::{ChainConfig, GateSettings, RuleEntry};
 
 pub use example::EXAMPLE;
 pub use sections::{ConflictPolicy, Control, ExchangeKind, ExchangeServer, Log, Notify, Sync};
@@ -36,6 +37,8 @@ pub struct Config {
     pub sync: Sync,
     /// The chain in order; the default one if the operator wrote none.
     pub rules: Vec<RuleEntry>,
+    /// How rules come and go in a running host.
+    pub gate: GateSettings,
     pub control: Control,
     pub notify: Notify,
     pub log: Log,

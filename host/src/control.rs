@@ -7,12 +7,16 @@
 
 pub mod client;
 pub mod http;
+pub mod rules;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{MailBudget, Side};
+pub use rules::{
+    ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, InstallOrder, Proposal, RuleDesk, RuleHistory,
+};
 
 /// Entries in one answer of [`Desk::queue`] unless the filter asks for fewer: one page of a terminal, many times over.
 pub const QUEUE_PAGE_MAX: usize = 1000;
@@ -21,7 +25,7 @@ pub const QUEUE_PAGE_MAX: usize = 1000;
 ///
 /// Every call answers [`Refusal`] when it cannot be done; its kind says whose move it is.
 #[async_trait]
-pub trait Desk: Send + Sync {
+pub trait Desk: RuleDesk {
     /// How the host is: versions, what waits where and why, mail declared so far.
     async fn status(&self) -> Result<Status, Refusal>;
 
@@ -43,7 +47,8 @@ pub trait Desk: Send + Sync {
     /// The chain of rules in force.
     async fn rules(&self) -> Result<RuleChain, Refusal>;
 
-    /// Loads the rules again. If one of them is refused, the chain in force stays and the refusal names the rule.
+    /// Loads the rules again. If one of them is refused or something speaks against the chain, the one in force stays and
+    /// the refusal says why.
     async fn reload_rules(&self) -> Result<RuleChain, Refusal>;
 
     /// Runs a pass now and answers when everything it found has been worked off, parked or put off; with `dry_run`, only
@@ -84,6 +89,9 @@ pub struct Status {
     pub mail: MailCounts,
     /// What people were told since the host started, oldest first.
     pub notices: Vec<Reason>,
+    /// What configuration or rules folder ask for that is not in force, and why.
+    #[serde(default)]
+    pub rules_pending: Option<Reason>,
 }
 
 /// Which generation of the rule chain is in force.
@@ -256,7 +264,7 @@ pub struct RuleInfo {
     pub directions: Vec<String>,
     /// Functions of the contract it uses: `apply`, `resolve`, `explain`, `match-user`.
     pub hooks: Vec<String>,
-    /// File it came from; `built in` for the default set.
+    /// File it came from; `built in` for the default set; with `(installed)` if a person installed it.
     pub file: String,
     /// Hex SHA-256 of the component.
     pub digest: String,

@@ -5,9 +5,12 @@
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `entry` (what the operator writes), `chain`, `live`, `lookup`, `observe` (who is told), `engine` (threads and clock), `package` (building rules),
-//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new).
+//! `schema` (settings), `entry` (what the operator writes), `chain`, `lookup`, `observe` (who is told), `engine` (threads and
+//! clock), `package` (building rules), `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old
+//! rules against new); and for their coming and going `archive` (files and generations on disk), `gate` (what a proposed chain
+//! goes through), `live` (the one in force), `probation` (of a new one), `signature`.
 
+pub mod archive;
 mod bindings;
 mod call;
 mod chain;
@@ -15,23 +18,33 @@ mod convert;
 mod engine;
 mod entry;
 pub mod fixture;
+mod gate;
 mod limits;
 mod live;
 mod load;
 pub mod lookup;
 mod observe;
 pub mod package;
+mod probation;
 pub mod recorder;
 pub mod replay;
 mod schema;
+pub mod signature;
 
 pub use call::Record;
 pub use chain::{Chain, LoadError, RuleInfo, StepTrace, Trace};
 pub use engine::{Engine, EngineError};
-pub use entry::{ChainConfig, OnError, RuleEntry};
+pub use entry::{ChainConfig, OnError, Origin, RuleEntry, signature_path};
+pub use gate::{
+    Checks, FixtureLine, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary, RuleChange,
+    RuleChangeKind, Trials, VersionRef,
+};
 pub use limits::{Limits, Line};
-pub use live::Live;
-pub use load::{API, About, Hook, Refused};
+pub use live::{
+    Change, Compared, DiffSide, GateSettings, HistoryLine, Install, LifecycleError, Live, Place, Proposed, RuleNotice,
+    Setup, Tell, VersionLine, WatchMode,
+};
+pub use load::{API, About, Hook, Refused, SIZE_MAX, digest};
 pub use observe::{Called, Judged, Observer, Observers, RuleVersion};
 
 /// A built-in rule: its file name, and the component as it lies in `plugins/dist`.

@@ -2,8 +2,11 @@
 //! All guests are built from source.
 
 mod chain;
+mod doors;
 mod fixtures;
 mod gate;
 mod harm;
+mod lifecycle;
 mod live;
 mod support;
+mod swaps;

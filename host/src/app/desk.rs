@@ -18,7 +18,7 @@ use crate::control::{
 use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
 use crate::ledger::Event;
 use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
-use crate::plugin::Hook;
+use crate::plugin::{Hook, Origin};
 use crate::queue::{EntryView, QueueError};
 use crate::rules::Rules;
 use crate::worker::Summary;
@@ -85,6 +85,11 @@ impl Desk for App {
             writes: self.writes(),
             mail: MailCounts { invitations, updates, cancellations },
             notices: self.notices(),
+            rules_pending: self.rules.pending().map(|notice| Reason {
+                code: notice.code.to_owned(),
+                message: format!("{}: {}", notice.title, notice.text),
+                hint: notice.hint,
+            }),
         })
     }
 
@@ -196,11 +201,7 @@ impl Desk for App {
     }
 
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
-        // Compiling takes a while and would block the host's tasks.
-        let live = self.rules.clone();
-        let loaded = tokio::task::spawn_blocking(move || live.reload()).await;
-        let loaded = loaded.map_err(|error| Refusal::failed("load the rules", &error))?;
-        loaded.map_err(|error| Refusal::new(RefusalKind::Invalid, "rule-refused", line(&error), super::RULES_HINT))?;
+        super::rules_desk::reload(self.rules.clone()).await?;
         self.rules().await
     }
 
@@ -453,7 +454,11 @@ fn rule_info(rule: &crate::plugin::RuleInfo) -> RuleInfo {
         enabled: rule.enabled,
         directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),
         hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
-        file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
+        file: match rule.origin {
+            Origin::BuiltIn => "built in".to_owned(),
+            Origin::Folder => rule.file.clone(),
+            Origin::Installed => format!("{} (installed)", rule.file),
+        },
         digest: rule.digest.clone(),
     }
 }

@@ -57,6 +57,9 @@ fn show(status: &Status) {
             line(&format!("\n{}: {}\n  {}", container.container, paused.reason.message, paused.reason.hint));
         }
     }
+    if let Some(pending) = &status.rules_pending {
+        line(&format!("\n{}\n  {}", pending.message, pending.hint));
+    }
     for notice in status.notices.iter().rev().take(NOTICES_SHOWN) {
         line(&format!("\n{}\n  {}", notice.message, notice.hint));
     }

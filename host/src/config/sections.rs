@@ -254,7 +254,7 @@ fn ews() -> ExchangeKind {
 const EXCHANGE_HEAD: [&str; 3] = ["kind", "primary", "mailboxes"];
 
 /// Every section there is, for the hint on one that is not.
-const TOP: [&str; 9] = ["data", "rules_dir", "crm", "exchange", "sync", "rules", "control", "notify", "log"];
+const TOP: [&str; 10] = ["data", "rules_dir", "crm", "exchange", "sync", "rules", "gate", "control", "notify", "log"];
 
 /// Reads all sections of a document.
 pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
@@ -289,6 +289,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
         rules = plugin::default_chain();
     }
 
+    let gate = super::gate::read(document, top.take_section(document, "gate")?)?;
     let mut control = top.take_section(document, "control")?;
     document.resolve(&mut control, "DAYBRIDGE_CONTROL", &["doorbell_token"])?;
     let listen = control.place("listen");
@@ -303,7 +304,19 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
 
     let notify = document.read(top.take_section(document, "notify")?)?;
     let log = log(document, top.take_section(document, "log")?)?;
-    Ok(Config { file: document.file.to_owned(), data, rules_dir, crm, exchange, sync, rules, control, notify, log })
+    Ok(Config {
+        file: document.file.to_owned(),
+        data,
+        rules_dir,
+        crm,
+        exchange,
+        sync,
+        rules,
+        gate,
+        control,
+        notify,
+        log,
+    })
 }
 
 fn required(

@@ -19,12 +19,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use bless::blessed;
-pub use carried::{carried, read_folder};
 pub(super) use carried::{SECTION, section};
+pub use carried::{carried, read_folder};
 pub use json::FixtureError;
 pub use lookups::Lookups;
-pub(super) use outcome::{draft_differences, edits};
 pub use outcome::{Difference, FixtureOutcome};
+pub(super) use outcome::{draft_differences, edits};
 
 use super::chain::{Chain, Trace};
 use super::lookup::LookupSource;
@@ -223,9 +223,7 @@ fn ask(chain: &Chain, fixture: &Fixture) -> Answered {
                 hint: Some(said.hint),
             }))
         })),
-        Ask::MatchUser { person, candidates } => {
-            plain(chain.try_match_user(person, candidates).map(Answer::MatchUser))
-        }
+        Ask::MatchUser { person, candidates } => plain(chain.try_match_user(person, candidates).map(Answer::MatchUser)),
     }
 }
 

@@ -112,10 +112,9 @@ impl ReplayReport {
     fn add(&mut self, index: usize, call: &RecordedCall, before: &Outcome, after: &Outcome) {
         let Ask::Apply { direction, key, .. } = &call.fixture.ask else { return };
         let fields = match (&before.draft, &after.draft) {
-            (Some(old), Some(new)) => draft_differences(old, new)
-                .into_iter()
-                .map(|(field, old, new)| FieldDiff { field, old, new })
-                .collect(),
+            (Some(old), Some(new)) => {
+                draft_differences(old, new).into_iter().map(|(field, old, new)| FieldDiff { field, old, new }).collect()
+            }
             _ => Vec::new(),
         };
         let (old, new) = (before.side(), after.side());

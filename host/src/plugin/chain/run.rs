@@ -70,7 +70,18 @@ impl StepTrace {
         let Callable { identity, step, .. } = &step.callable;
         let Record { elapsed, memory_peak, lines, lookups } = record;
         let (rule, version) = (identity.rule.clone(), identity.version.clone());
-        Self { step: *step, rule, version, edited: Vec::new(), after: None, fault, elapsed, memory_peak, lines, lookups }
+        Self {
+            step: *step,
+            rule,
+            version,
+            edited: Vec::new(),
+            after: None,
+            fault,
+            elapsed,
+            memory_peak,
+            lines,
+            lookups,
+        }
     }
 }
 
