@@ -12,6 +12,7 @@ mod keeper;
 mod lookups;
 mod metrics;
 mod reapply;
+mod rules_desk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,10 +34,12 @@ use crate::error::Chain;
 use crate::feed::{FeedSettings, Feeds};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
-use crate::notify::Notifier;
+use crate::notify::{Notice, Notifier};
 use crate::people::Assignment;
 use crate::plugin::recorder::Recorder;
-use crate::plugin::{Breaker, Engine, EngineError, Live, LoadError, Metrics, Observer, Observers};
+use crate::plugin::{
+    Breaker, Engine, EngineError, LifecycleError, Live, Metrics, Observer, Observers, RuleNotice, Setup, Tell, Trials,
+};
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
 use crate::servers::Servers;
@@ -45,6 +48,9 @@ use crate::worker::{CircuitTimes, Conflicts, Parts, RuleSource, Settings, Worker
 
 const RULES_HINT: &str =
     "the message names the file and what to do; the rules folder is rules_dir in the configuration";
+
+/// Below the data folder: rule files and generations of the chain.
+const RULES_FOLDER: &str = "rules";
 
 /// How often the CRM's users are read again.
 const USERS_INTERVAL: Duration = Duration::from_secs(600);
@@ -89,7 +95,7 @@ pub enum OpenError {
     #[error("start the rule runtime")]
     Engine(#[source] EngineError),
     #[error("load the rules")]
-    Rules(#[source] LoadError),
+    Rules(#[source] LifecycleError),
     #[error("open the control interface")]
     Control(#[source] control::StartError),
 }
@@ -147,10 +153,17 @@ impl App {
         let metrics = Metrics::default();
         let recorder = Arc::new(Recorder::open(&config.data.join(RECORDED), config.recording.into(), clock.clone()));
         let observers: [Arc<dyn Observer>; 3] = [breaker.clone(), Arc::new(metrics.clone()), recorder.clone()];
-        let rules = live(&config, engine, &servers, Observers::new(observers))?;
         let notifier = Arc::new(Notifier::new(
             TimeDelta::from_std(Duration::from_secs(config.notify.digest_s)).unwrap_or(TimeDelta::MAX),
         ));
+        let rules = Live::open(Setup {
+            observers: Observers::new(observers),
+            archive: Some(config.data.join(RULES_FOLDER)),
+            clock: clock.clone(),
+            tell: tell(notifier.clone(), clock.clone()),
+            ..setup(&config, engine, &servers, Some(recorder.clone()))
+        });
+        let rules = rules.map_err(OpenError::Rules)?;
         let worker = Arc::new(Worker::new(Parts {
             queue: queue.clone(),
             ledger: ledger.clone(),
@@ -226,9 +239,23 @@ impl App {
     }
 }
 
-/// The rules of a configuration, loaded through the gate.
-fn live(config: &Config, engine: Engine, servers: &Arc<Servers>, observers: Observers) -> Result<Live, OpenError> {
-    Live::new(config.chain(), engine, Arc::new(Lookups(servers.clone())), observers).map_err(OpenError::Rules)
+/// What the rules of a configuration are built from; kept nowhere, tried on what was recorded, told to nobody.
+fn setup(config: &Config, engine: Engine, servers: &Arc<Servers>, recorder: Option<Arc<Recorder>>) -> Setup {
+    let recent = move |max| recorder.as_ref().map(|recorder| recorder.recent(max)).unwrap_or_default();
+    let checks = Arc::new(Trials::new(Arc::new(recent)));
+    Setup {
+        settings: config.gate.clone(),
+        checks,
+        ..Setup::new(config.chain(), engine, Arc::new(Lookups(servers.clone())))
+    }
+}
+
+/// Tells people what becomes of rules as it tells them everything else.
+fn tell(notifier: Arc<Notifier>, clock: Arc<dyn Clock>) -> Tell {
+    Arc::new(move |notice: RuleNotice| {
+        let RuleNotice { code, about, title, text, hint } = notice;
+        notifier.tell(Notice { code: code.to_owned(), about, title, text, hint }, clock.now());
+    })
 }
 
 /// The connectors of a configuration.

@@ -69,7 +69,7 @@ enum Command {
     Sync(sync::Arguments),
     /// Tell the life of one appointment, step by step.
     Trace(trace::Arguments),
-    /// List the rules in force, load them again, or build rules from their sources.
+    /// List, install, swap, roll back, compare, sign or build rules.
     #[command(subcommand)]
     Rules(rules::Command),
     /// List, retry or discard waiting and parked appointments.

@@ -6,6 +6,7 @@
 
 mod entries;
 mod example;
+mod gate;
 mod recording;
 mod sections;
 mod text;
@@ -15,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::connector::sage::config::SageConfig;
-use crate::plugin::{ChainConfig, RuleEntry};
+use crate::plugin::{ChainConfig, GateSettings, RuleEntry};
 
 pub use example::EXAMPLE;
 pub use recording::Recording;
@@ -41,6 +42,8 @@ pub struct Config {
     pub rules: Vec<RuleEntry>,
     pub breaker: Breaker,
     pub recording: Recording,
+    /// How rules come and go in a running host.
+    pub gate: GateSettings,
     pub control: Control,
     pub notify: Notify,
     pub log: Log,

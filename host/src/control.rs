@@ -8,6 +8,7 @@
 pub mod client;
 pub mod http;
 mod reapply;
+pub mod rules;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::reapply::{ReapplyOrder, ReapplyReport};
 use crate::model::{MailBudget, Side};
+pub use rules::{
+    ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, InstallOrder, Proposal, RuleDesk, RuleHistory,
+};
 
 /// Entries in one answer of [`Desk::queue`] unless the filter asks for fewer: one page of a terminal, many times over.
 pub const QUEUE_PAGE_MAX: usize = 1000;
@@ -23,7 +27,7 @@ pub const QUEUE_PAGE_MAX: usize = 1000;
 ///
 /// Every call answers [`Refusal`] when it cannot be done; its kind says whose move it is.
 #[async_trait]
-pub trait Desk: Send + Sync {
+pub trait Desk: RuleDesk {
     /// How the host is: versions, what waits where and why, mail declared so far.
     async fn status(&self) -> Result<Status, Refusal>;
 
@@ -48,7 +52,8 @@ pub trait Desk: Send + Sync {
     /// The newest recorded call of an appointment as a fixture, people and texts masked.
     async fn capture(&self, order: &CaptureOrder) -> Result<Captured, Refusal>;
 
-    /// Loads the rules again. If one of them is refused, the chain in force stays and the refusal names the rule.
+    /// Loads entries and rules again. If one of them is refused or something speaks against the chain, the one in force stays and
+    /// the refusal says why.
     async fn reload_rules(&self) -> Result<RuleChain, Refusal>;
 
     /// Figures for a Prometheus server, in the OpenMetrics text format.
@@ -104,6 +109,9 @@ pub struct Status {
     /// Rules without which appointments go on when they fail, by the operator's choice.
     #[serde(default)]
     pub fail_open: Vec<FailOpen>,
+    /// What configuration or rules folder ask for that is not in force, and why.
+    #[serde(default)]
+    pub rules_pending: Option<Reason>,
 }
 
 /// A rule stopped the work.
@@ -344,7 +352,7 @@ pub struct RuleInfo {
     pub directions: Vec<String>,
     /// Functions of the contract it uses: `apply`, `resolve`, `explain`, `match-user`.
     pub hooks: Vec<String>,
-    /// File it came from; `built in` for the default set.
+    /// File it came from; `built in` for the default set; with `(installed)` if a person installed it.
     pub file: String,
     /// Hex SHA-256 of the component.
     pub digest: String,

@@ -6,10 +6,13 @@
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
 //! `schema` (settings), `entry` (what the operator writes), `condition` (for which appointments a rule runs), `chain`,
-//! `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
+//! `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
 //! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new),
-//! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is).
+//! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is); and for the coming
+//! and going of rules `archive` (files and generations on disk), `gate` (what a proposed chain goes through), `live` (the
+//! one in force), `probation` (of a new one), `signature`.
 
+pub mod archive;
 mod bindings;
 mod breaker;
 mod call;
@@ -20,6 +23,7 @@ mod convert;
 mod engine;
 mod entry;
 pub mod fixture;
+mod gate;
 pub mod inspect;
 mod limits;
 mod live;
@@ -29,18 +33,27 @@ pub mod mask;
 mod metrics;
 mod observe;
 pub mod package;
+mod probation;
 pub mod recorder;
 pub mod replay;
 mod schema;
+pub mod signature;
 
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
 pub use call::Record;
 pub use chain::{Chain, FailOpen, LoadError, RuleInfo, RuleOptions, StepTrace, Trace};
 pub use engine::{Engine, EngineError};
-pub use entry::{ChainConfig, LogLevel, OnError, RuleEntry};
+pub use entry::{ChainConfig, LogLevel, OnError, Origin, RuleEntry, signature_path};
+pub use gate::{
+    Checks, FixtureLine, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary, RuleChange,
+    RuleChangeKind, Trials, VersionRef,
+};
 pub use limits::{Limits, Line};
-pub use live::Live;
-pub use load::{API, About, Hook, Refused, SIZE_MAX};
+pub use live::{
+    Change, Compared, DiffSide, GateSettings, HistoryLine, Install, LifecycleError, Live, Place, Proposed, RuleNotice,
+    Setup, Tell, VersionLine, WatchMode,
+};
+pub use load::{API, About, Hook, Refused, SIZE_MAX, digest};
 pub use metrics::{Metrics, VERSIONS_MAX as METRIC_VERSIONS_MAX};
 pub use observe::{Called, Judged, Observer, Observers, RuleVersion};
 

@@ -39,7 +39,7 @@ Commands:
   status       Show how a running host is: what waits where, and why
   sync         Run a pass now, or show what it would write (--dry-run)
   trace        Tell the life of one appointment, step by step
-  rules        List the rules in force, load them again, or build rules from their sources
+  rules        List, install, swap, roll back, compare, sign or build rules
   queue        List, retry or discard waiting and parked appointments
   stop         Ask a running host to stop
   simulate     Run a simulated server that speaks the real protocol, for trying things out
@@ -73,7 +73,7 @@ async fn a_mistyped_command_is_the_persons_to_mend() {
 
 #[tokio::test]
 async fn every_command_has_help() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 22] = [
         &["demo"],
         &["init"],
         &["check"],
@@ -83,6 +83,13 @@ async fn every_command_has_help() {
         &["trace"],
         &["rules", "list"],
         &["rules", "reload"],
+        &["rules", "install"],
+        &["rules", "swap"],
+        &["rules", "rollback"],
+        &["rules", "diff"],
+        &["rules", "replay"],
+        &["rules", "keygen"],
+        &["rules", "sign"],
         &["rules", "build"],
         &["queue", "list"],
         &["queue", "retry"],

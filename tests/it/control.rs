@@ -17,7 +17,11 @@ use daybridge::control::{
     RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine,
     SyncOrder, SyncReport, Which, WriteCounts,
 };
+use daybridge::control::{
+    ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, Proposal, RuleDesk, RuleHistory,
+};
 use daybridge::lifecycle::Tasks;
+use daybridge::plugin::{Compared, GateReport};
 
 /// A wait that ends sooner on any machine that is not broken.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -112,6 +116,7 @@ fn status() -> Status {
             reason: reason(),
         }),
         fail_open: vec![FailOpen { rule: "category".into(), times: 3 }],
+        rules_pending: Some(reason()),
     }
 }
 
@@ -237,6 +242,26 @@ impl Desk for NotingDesk {
     }
 }
 
+#[async_trait]
+impl RuleDesk for NotingDesk {
+    async fn propose_rules(&self, order: ChangeOrder) -> Result<Proposal, Refusal> {
+        self.note(format!("propose {order:?}"));
+        Ok(Proposal { proposal: Some("1-1".into()), report: GateReport::default() })
+    }
+    async fn commit_rules(&self, order: &CommitOrder) -> Result<RuleChain, Refusal> {
+        self.note(format!("commit {} {}", order.proposal, order.store_only));
+        Ok(chain())
+    }
+    async fn rule_history(&self) -> Result<RuleHistory, Refusal> {
+        self.note("history".into());
+        Ok(RuleHistory::default())
+    }
+    async fn diff_rules(&self, order: DiffOrder) -> Result<Compared, Refusal> {
+        self.note(format!("diff {:?} {:?} {}", order.old, order.new, order.replay));
+        Ok(Compared::default())
+    }
+}
+
 struct Running {
     desk: Arc<NotingDesk>,
     data: tempfile::TempDir,
@@ -285,7 +310,7 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 17] = [
     ("GET", "/v1/status"),
     ("GET", "/metrics"),
     ("GET", "/v1/queue"),
@@ -296,6 +321,10 @@ const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/rules"),
     ("GET", "/v1/rules/capture?id=1"),
     ("POST", "/v1/rules/reload"),
+    ("POST", "/v1/rules/propose"),
+    ("POST", "/v1/rules/commit"),
+    ("GET", "/v1/rules/history"),
+    ("POST", "/v1/rules/diff"),
     ("POST", "/v1/sync"),
     ("POST", "/v1/doorbell"),
     ("POST", "/v1/stop"),
@@ -315,6 +344,13 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     assert_eq!(client.trace("AAMk+/=").await.unwrap(), story());
     assert_eq!(client.rules().await.unwrap(), chain());
     assert_eq!(client.capture("47 11", Some("privacy")).await.unwrap().name, "crm-4711");
+    assert_eq!(client.propose_rules(&ChangeOrder::Rollback(Some(3))).await.unwrap().proposal.as_deref(), Some("1-1"));
+    let order = CommitOrder { proposal: "1-1".into(), store_only: true };
+    assert_eq!(client.commit_rules(&order).await.unwrap(), chain());
+    assert_eq!(client.rule_history().await.unwrap(), RuleHistory::default());
+    let file = DiffOrderSide::File(FileOrder::new("x.wasm", b"x"));
+    let order = DiffOrder { old: DiffOrderSide::Generation(1), new: file, replay: true };
+    assert_eq!(client.diff_rules(&order).await.unwrap(), Compared::default());
     let order = SyncOrder { containers: vec!["crm".into()], sweep: true, dry_run: true };
     assert_eq!(client.sync(&order).await.unwrap(), report());
     client.doorbell(SideName::Exchange).await.unwrap();
@@ -331,6 +367,10 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "trace AAMk+/=",
             "rules",
             "capture 47 11 Some(\"privacy\")",
+            "propose Rollback(Some(3))",
+            "commit 1-1 true",
+            "history",
+            "diff Generation(1) File(FileOrder { name: \"x.wasm\", base64: \"eA==\" }) true",
             "sync [\"crm\"] sweep true dry true",
             "doorbell Exchange",
             "stop",

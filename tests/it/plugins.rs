@@ -4,15 +4,18 @@
 
 mod breaker;
 mod chain;
+mod doors;
 mod entries;
 mod fixtures;
 mod gate;
 mod generated;
 mod harm;
 mod host;
+mod lifecycle;
 mod live;
 mod metrics;
 mod record;
 mod recorder;
 mod support;
+mod swaps;
 mod tool;

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::Container;
 use crate::people::People;
-use crate::plugin::{Engine, Observers};
+use crate::plugin::{Engine, Live};
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLi
     let mut lines = Vec::new();
     let servers = Arc::new(servers(config, &clock)?);
     let engine = Engine::new().map_err(OpenError::Engine)?;
-    match super::live(config, engine, &servers, Observers::default()) {
+    match Live::open(super::setup(config, engine, &servers, None)).map_err(OpenError::Rules) {
         Ok(live) => lines.push(good("rules", format!("{} rules load", live.current().list().len()))),
         Err(error) => lines.push(bad("rules", line(&error), error.hint())),
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{App, entries, line};
-use crate::config::{Config, environment};
 use crate::control::{
     Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine,
     QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
@@ -89,6 +88,11 @@ impl Desk for App {
             notices: self.notices(),
             stopped: self.worker.halted().map(entries::stopped),
             fail_open: entries::fail_open(&self.rules.current()),
+            rules_pending: self.rules.pending().map(|notice| Reason {
+                code: notice.code.to_owned(),
+                message: format!("{}: {}", notice.title, notice.text),
+                hint: notice.hint,
+            }),
         })
     }
 
@@ -215,13 +219,7 @@ impl Desk for App {
 
     async fn reload_rules(&self) -> Result<RuleChain, Refusal> {
         // Entries may have changed as well as files.
-        let config = Config::load(&self.config.file, &environment)
-            .map_err(|error| Refusal::new(RefusalKind::Invalid, "configuration-refused", line(&error), error.hint()))?;
-        // Compiling takes a while and would block the host's tasks.
-        let live = self.rules.clone();
-        let loaded = tokio::task::spawn_blocking(move || live.configure(config.chain())).await;
-        let loaded = loaded.map_err(|error| Refusal::failed("load the rules", &error))?;
-        loaded.map_err(|error| Refusal::new(RefusalKind::Invalid, "rule-refused", line(&error), super::RULES_HINT))?;
+        super::rules_desk::reload(self.rules.clone(), self.chain_asked_for()?).await?;
         self.rules().await
     }
 

@@ -3,7 +3,7 @@
 //! Promises: pure. Must not know: who asks.
 
 use crate::control::{FailOpen, Reason, RuleInfo, RuleOptions, SetAside, Stopped};
-use crate::plugin::{self, Chain, Hook, OnError};
+use crate::plugin::{self, Chain, Hook, OnError, Origin};
 use crate::worker::Halted;
 
 fn options(options: &plugin::RuleOptions) -> RuleOptions {
@@ -43,7 +43,11 @@ pub(super) fn rule_info(rule: &plugin::RuleInfo, set_aside: &[SetAside]) -> Rule
         enabled: rule.enabled,
         directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),
         hooks: rule.hooks.iter().map(|hook| hook_name(*hook).to_owned()).collect(),
-        file: if rule.built_in { "built in".to_owned() } else { rule.file.clone() },
+        file: match rule.origin {
+            Origin::BuiltIn => "built in".to_owned(),
+            Origin::Folder => rule.file.clone(),
+            Origin::Installed => format!("{} (installed)", rule.file),
+        },
         digest: rule.digest.clone(),
         set_aside: set_aside.iter().find(|aside| aside.rule == rule.name && aside.digest == rule.digest).cloned(),
         options: options(&rule.options),

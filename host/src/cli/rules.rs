@@ -1,7 +1,12 @@
-//! `daybridge rules ...`: the chain in force, and what an author of rules needs.
+//! `daybridge rules ...`: the chain in force, what is to become of it, and what rules are made of.
+//!
+//! Must not know: how rules are kept or tried.
 
 mod capture;
+mod change;
+mod history;
 mod inspect;
+mod keys;
 mod new;
 mod reapply;
 mod test;
@@ -11,18 +16,32 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::output::{count, line, table};
-use super::{Failure, HostChoice, output};
+use super::{Failure, output};
 use crate::control::{RuleChain, RuleInfo, RuleOptions};
-use crate::plugin::package;
+use crate::plugin::{SIZE_MAX, package};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// List the rules in force, in their order.
-    List(Arguments),
-    /// Load the rules again; if one is refused, the chain in force stays.
-    Reload(Arguments),
+    /// List the rules in force, in their order; with --versions what there is to go back to.
+    List(history::ListArguments),
+    /// Try a rule's file and put it in force in the running host, in the place of its older version or at the end.
+    Install(change::InstallArguments),
+    /// Put a version or generation in force that the host has kept.
+    Swap(change::SwapArguments),
+    /// Go back to an earlier generation: rules, settings and order.
+    Rollback(change::RollbackArguments),
+    /// Take what configuration and rules folder hold now; if something speaks against it, the chain in force stays.
+    Reload(change::ReloadArguments),
     /// Make existing pairs anew by the rules in force, or show what that would change; swapping a rule alone rewrites nothing.
     Reapply(reapply::Arguments),
+    /// Show what would differ between two generations, versions or files.
+    Diff(history::DiffArguments),
+    /// Show what a rule's file would change on the recorded calls; changes nothing.
+    Replay(change::ReplayArguments),
+    /// Make a pair of keys for signing rules.
+    Keygen(keys::KeygenArguments),
+    /// Sign rule files, each with a .minisig file beside it.
+    Sign(keys::SignArguments),
     /// Begin a rule: a small one that works, with a fixture to try it on.
     New(new::Arguments),
     /// Build rules from their Rust crates; needs cargo and the target wasm32-unknown-unknown.
@@ -51,31 +70,40 @@ pub(super) struct BuildArguments {
     json: bool,
 }
 
-#[derive(Args)]
-pub(super) struct Arguments {
-    #[command(flatten)]
-    host: HostChoice,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+pub(super) async fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::List(arguments) => history::list(arguments).await,
+        Command::Install(arguments) => change::install(arguments).await,
+        Command::Swap(arguments) => change::swap(arguments).await,
+        Command::Rollback(arguments) => change::rollback(arguments).await,
+        Command::Reload(arguments) => change::reload(arguments).await,
+        Command::Diff(arguments) => history::diff(arguments).await,
+        Command::Replay(arguments) => change::replay(arguments).await,
+        Command::Keygen(arguments) => keys::keygen(arguments),
+        Command::Sign(arguments) => keys::sign(arguments),
+        Command::Reapply(arguments) => reapply::run(arguments).await,
+        Command::New(arguments) => new::run(arguments),
+        Command::Build(arguments) => build(arguments),
+        Command::Test(arguments) => test::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Capture(arguments) => capture::run(arguments).await,
+    }
 }
 
-pub(super) async fn run(command: &Command) -> Result<(), Failure> {
-    let (arguments, chain) = match command {
-        Command::List(arguments) => (arguments, arguments.host.client()?.rules().await?),
-        Command::Reload(arguments) => (arguments, arguments.host.client()?.reload_rules().await?),
-        Command::Reapply(arguments) => return reapply::run(arguments).await,
-        Command::New(arguments) => return new::run(arguments),
-        Command::Build(arguments) => return build(arguments),
-        Command::Test(arguments) => return test::run(arguments),
-        Command::Inspect(arguments) => return inspect::run(arguments),
-        Command::Capture(arguments) => return capture::run(arguments).await,
+/// Reads a rule's file, unless it is larger than a rule may be.
+fn read_rule(file: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let unreadable = |cause: std::io::Error| {
+        Failure::mendable(format!("cannot read {}: {cause}", file.display()), "give the file of a rule: our-rule.wasm")
     };
-    if arguments.json {
-        return output::json(&chain);
+    let size = std::fs::metadata(file).map_err(unreadable)?.len();
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if size > SIZE_MAX {
+        return Err(Failure::mendable(
+            format!("rule file {name} has {size} bytes, more than the {SIZE_MAX} a rule may have"),
+            "give the .wasm file of a rule",
+        ));
     }
-    show(&chain);
-    Ok(())
+    Ok((name, std::fs::read(file).map_err(unreadable)?))
 }
 
 fn build(arguments: &BuildArguments) -> Result<(), Failure> {

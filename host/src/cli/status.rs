@@ -86,6 +86,9 @@ fn show(status: &Status) {
             count(aside.parked, "appointment waits", "appointments wait"),
         ));
     }
+    if let Some(pending) = &status.rules_pending {
+        line(&format!("\n{}\n  {}", pending.message, pending.hint));
+    }
     for notice in status.notices.iter().rev().take(NOTICES_SHOWN) {
         line(&format!("\n{}\n  {}", notice.message, notice.hint));
     }

@@ -260,8 +260,20 @@ fn ews() -> ExchangeKind {
 const EXCHANGE_HEAD: [&str; 3] = ["kind", "primary", "mailboxes"];
 
 /// Every section there is, for the hint on one that is not.
-const TOP: [&str; 11] =
-    ["data", "rules_dir", "crm", "exchange", "sync", "rules", "recording", "breaker", "control", "notify", "log"];
+const TOP: [&str; 12] = [
+    "data",
+    "rules_dir",
+    "crm",
+    "exchange",
+    "sync",
+    "rules",
+    "gate",
+    "recording",
+    "breaker",
+    "control",
+    "notify",
+    "log",
+];
 
 /// Reads all sections of a document.
 pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
@@ -298,6 +310,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
     let recording: Recording = document.read(recording)?;
     recording.check().map_err(|(key, problem)| document.wrong(&places.place(key), problem, SEE_EXAMPLE))?;
 
+    let gate = super::gate::read(document, top.take_section(document, "gate")?)?;
     let mut control = top.take_section(document, "control")?;
     document.resolve(&mut control, "DAYBRIDGE_CONTROL", &["doorbell_token"])?;
     let listen = control.place("listen");
@@ -322,6 +335,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
         rules,
         recording,
         breaker,
+        gate,
         control,
         notify,
         log,

@@ -13,13 +13,17 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, Captured, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Refusal, RefusalKind,
-    RuleChain, SideName, Status, Story, SyncOrder, SyncReport, Which,
+    Affected, Captured, ChangeOrder, CommitOrder, DiffOrder, Proposal, QueueEntry, QueueFilter, QueuePage,
+    ReapplyOrder, ReapplyReport, Refusal, RefusalKind, RuleChain, RuleHistory, SideName, Status, Story, SyncOrder,
+    SyncReport, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
+use crate::plugin::Compared;
 
 /// A host on the same machine answers a question in milliseconds, unless its disk is slow.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Compiling a rule and taking recorded calls through two chains takes some seconds, on a busy machine more.
+const RULES_LIMIT: Duration = Duration::from_secs(300);
 /// A pass over many mailboxes takes as long as the servers need.
 const SYNC_LIMIT: Duration = Duration::from_secs(60 * 60);
 
@@ -136,7 +140,23 @@ impl Client {
     }
 
     pub async fn reload_rules(&self) -> Result<RuleChain, ClientError> {
-        self.post("/v1/rules/reload", &(), ANSWER_LIMIT).await
+        self.post("/v1/rules/reload", &(), RULES_LIMIT).await
+    }
+
+    pub async fn propose_rules(&self, order: &ChangeOrder) -> Result<Proposal, ClientError> {
+        self.post("/v1/rules/propose", order, RULES_LIMIT).await
+    }
+
+    pub async fn commit_rules(&self, order: &CommitOrder) -> Result<RuleChain, ClientError> {
+        self.post("/v1/rules/commit", order, RULES_LIMIT).await
+    }
+
+    pub async fn rule_history(&self) -> Result<RuleHistory, ClientError> {
+        self.get("/v1/rules/history", &[]).await
+    }
+
+    pub async fn diff_rules(&self, order: &DiffOrder) -> Result<Compared, ClientError> {
+        self.post("/v1/rules/diff", order, RULES_LIMIT).await
     }
 
     pub async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, ClientError> {

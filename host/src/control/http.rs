@@ -17,9 +17,14 @@
 //! | `GET /metrics` | [`Desk::metrics`], as text |
 //! | `POST /v1/rules/reapply` [`ReapplyOrder`] | [`Desk::reapply`] |
 //! | `GET /v1/rules/capture?id=&rule=` | [`Desk::capture`], masked |
+//! | `POST /v1/rules/propose` [`ChangeOrder`](super::ChangeOrder) | [`RuleDesk::propose_rules`](super::RuleDesk) |
+//! | `POST /v1/rules/commit` [`CommitOrder`](super::CommitOrder) | [`RuleDesk::commit_rules`](super::RuleDesk) |
+//! | `GET /v1/rules/history`, `POST /v1/rules/diff` | [`RuleDesk::rule_history`](super::RuleDesk), [`RuleDesk::diff_rules`](super::RuleDesk) |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
+
+mod rules;
 
 use std::fs;
 use std::io::{self, Write};
@@ -146,7 +151,8 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/queue/retry", post(queue_retry))
         .route("/v1/queue/discard", post(queue_discard))
         .route("/v1/trace", get(trace))
-        .route("/v1/rules", get(rules))
+        .merge(rules::routes())
+        .route("/v1/rules", get(rule_chain))
         .route("/v1/rules/reload", post(rules_reload))
         .route("/metrics", get(metrics))
         .route("/v1/rules/reapply", post(rules_reapply))
@@ -276,7 +282,7 @@ async fn trace(State(desk): Shared, argument: Asked<IdArgument>) -> Response {
     }
 }
 
-async fn rules(State(desk): Shared) -> Response {
+async fn rule_chain(State(desk): Shared) -> Response {
     answer(desk.rules().await)
 }
 

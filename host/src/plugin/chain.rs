@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::call::Callable;
 use super::condition::Condition;
 use super::engine::Engine;
-use super::entry::{ChainConfig, LogLevel, OnError, RuleEntry, Source};
+use super::entry::{ChainConfig, LogLevel, OnError, Origin, Pin, RuleEntry};
 use super::limits::{Line, clean};
 use super::load::{self, About, Hook, Refused};
 use super::lookup::{LookupSource, Notes};
@@ -32,12 +32,12 @@ use crate::rules::{
 };
 
 /// A chain could not be loaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("rule file {file} {problem}")]
 pub struct LoadError {
     /// As in the entry.
     pub file: String,
-    pub problem: Refused,
+    pub problem: Arc<Refused>,
 }
 
 /// A rule as people see it in a list.
@@ -51,6 +51,7 @@ pub struct RuleInfo {
     pub file: String,
     /// Whether the file is the one built into the host.
     pub built_in: bool,
+    pub origin: Origin,
     /// Hex SHA-256 of the file.
     pub digest: String,
     /// Directions in which it runs here.
@@ -154,11 +155,17 @@ impl Chain {
     /// # Errors
     /// [`LoadError`] for the first rule that is not accepted; nothing has changed then.
     pub fn load(config: &ChainConfig, engine: &Engine, lookups: &Arc<dyn LookupSource>) -> Result<Self, LoadError> {
+        Self::of(&config.pins(), engine, lookups)
+    }
+
+    /// As [`Chain::load`], from bytes that were read before.
+    pub(super) fn of(pins: &[Pin], engine: &Engine, lookups: &Arc<dyn LookupSource>) -> Result<Self, LoadError> {
         let (mut steps, mut infos, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut whole = Sha256::new();
-        for (order, entry) in (1_u32..).zip(&config.rules) {
+        for (order, pin) in (1_u32..).zip(pins) {
+            let entry = &pin.entry;
             let error = |problem| LoadError { file: entry.file.clone(), problem };
-            let mut loaded = load_entry(config, entry, engine);
+            let mut loaded = load_entry(pin, engine);
             if let (false, Err(reason)) = (entry.enabled, &loaded) {
                 infos.push(RuleInfo::unloaded(order, entry, reason));
                 continue;
@@ -170,7 +177,7 @@ impl Chain {
             }
             let (step, info) = loaded.map_err(error)?;
             if !names.insert(info.name.clone()) {
-                return Err(error(Refused::SameName(info.name)));
+                return Err(error(Arc::new(Refused::SameName(info.name))));
             }
             if entry.enabled {
                 // What a generation is, besides the files: everything that can change an answer.
@@ -181,10 +188,18 @@ impl Chain {
             infos.push(info);
         }
         let digest = load::hex(&whole.finalize()).chars().take(12).collect();
-        let generation = Generation { number: engine.next_generation(), digest };
+        let generation = Generation { number: 0, digest };
         let observers = Observers::default();
         let steps = bind(&steps, &generation, &observers);
         Ok(Self { generation, engine: engine.clone(), steps, infos: infos.into(), observers })
+    }
+
+    /// The same chain as a generation of that number. A chain that is only tried keeps the number 0.
+    #[must_use]
+    pub(super) fn numbered(mut self, number: u64) -> Self {
+        self.generation.number = number;
+        self.steps = bind(&self.steps, &self.generation, &self.observers);
+        self
     }
 
     /// The same chain, with somebody who is told what its rules do.
@@ -307,12 +322,12 @@ impl Rules for Chain {
     }
 }
 
-fn load_entry(config: &ChainConfig, entry: &RuleEntry, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
-    let source = Source::of(config, entry)?;
-    load_bytes(entry, source.bytes(), matches!(source, Source::BuiltIn(_)), engine)
+fn load_entry(pin: &Pin, engine: &Engine) -> Result<(Step, RuleInfo), Arc<Refused>> {
+    let source = pin.source.as_ref().map_err(Arc::clone)?;
+    Ok(load_bytes(&pin.entry, &source.bytes, source.origin, engine)?)
 }
 
-fn load_bytes(entry: &RuleEntry, bytes: &[u8], built_in: bool, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
+fn load_bytes(entry: &RuleEntry, bytes: &[u8], origin: Origin, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
     let load::Accepted { mut callable, about } = load::accept(engine, bytes, &entry.limits)?;
     callable.settings = Arc::new(schema::settle(&about.settings_schema, &entry.settings).map_err(Refused::Settings)?);
     if let Some(kind) = about.lookups.iter().find(|kind| !entry.lookups.contains(kind)) {
@@ -334,7 +349,8 @@ fn load_bytes(entry: &RuleEntry, bytes: &[u8], built_in: bool, engine: &Engine) 
         name: callable.identity.rule.clone(),
         version,
         file: entry.file.clone(),
-        built_in,
+        built_in: origin == Origin::BuiltIn,
+        origin,
         digest: callable.identity.digest.clone(),
         directions: directions.clone(),
         hooks: hooks.clone(),
@@ -367,6 +383,7 @@ impl RuleInfo {
             version: String::new(),
             file: entry.file.clone(),
             built_in: false,
+            origin: Origin::Folder,
             digest: String::new(),
             directions: entry.directions.clone(),
             hooks: Vec::new(),

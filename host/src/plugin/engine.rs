@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -46,7 +46,6 @@ struct Shared {
     /// Held by whoever calls rules outside the threads: one at a time, so that the pool of instances suffices.
     loading: Mutex<()>,
     compiled: Mutex<HashMap<String, Component>>,
-    generations: AtomicU64,
 }
 
 /// The engine could not be made.
@@ -77,18 +76,12 @@ impl Engine {
             clock,
             loading: Mutex::default(),
             compiled: Mutex::default(),
-            generations: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     pub(super) fn linker(&self) -> &Linker<State> {
         &self.shared.linker
-    }
-
-    /// The number of the next generation of a chain.
-    pub(super) fn next_generation(&self) -> u64 {
-        self.shared.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Compiles a validated component, or finds it among those compiled before.

@@ -3,8 +3,10 @@
 //! Promises: of a file no more is read than a rule may have. Must not know: how rules are checked, called or replaced.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
 use super::default_rules;
@@ -117,6 +119,11 @@ impl LogLevel {
         }
     }
 
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let all = [LogLevel::Off, LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug];
+        all.into_iter().find(|level| level.name() == name)
+    }
+
     /// The level of a line, by the name it is kept under.
     pub(super) fn of(line: &str) -> Self {
         match line {
@@ -128,22 +135,69 @@ impl LogLevel {
     }
 }
 
-/// Where a rule's bytes come from.
-pub(super) enum Source {
-    File(Vec<u8>),
-    BuiltIn(&'static [u8]),
+/// Where the file of a rule in force came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The host itself.
+    BuiltIn,
+    /// The rules folder.
+    Folder,
+    /// A person who installed it in the running host.
+    Installed,
+}
+
+impl Origin {
+    /// `built-in`, `folder` or `installed`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::BuiltIn => "built-in",
+            Origin::Folder => "folder",
+            Origin::Installed => "installed",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Origin::BuiltIn, Origin::Folder, Origin::Installed].into_iter().find(|origin| origin.name() == name)
+    }
+}
+
+/// A rule's bytes, where they came from, and the signature that lay beside them.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub bytes: Bytes,
+    /// Hex SHA-256 of the bytes.
+    pub digest: String,
+    pub origin: Origin,
+    /// In minisign's format.
+    pub signature: Option<String>,
+}
+
+/// An entry with the bytes it means.
+#[derive(Clone)]
+pub(super) struct Pin {
+    pub entry: RuleEntry,
+    pub source: Result<Source, Arc<Refused>>,
 }
 
 impl Source {
-    pub(super) fn of(config: &ChainConfig, entry: &RuleEntry) -> Result<Self, Refused> {
-        if let Some(path) = config.path(entry) {
-            match read_limited(&path) {
-                Err(Refused::Read(cause)) if cause.kind() == std::io::ErrorKind::NotFound => {}
-                result => return result.map(Source::File),
+    pub(super) fn new(bytes: Bytes, origin: Origin, signature: Option<String>) -> Self {
+        Self { digest: load::digest(&bytes), bytes, origin, signature }
+    }
+
+    pub(super) fn of(config: &ChainConfig, file: &str) -> Result<Self, Refused> {
+        if let Some(path) = config.path(file) {
+            match read_limited(&path, load::SIZE_MAX) {
+                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(Refused::Read(cause)),
+                Ok(bytes) => {
+                    let beside = read_limited(&signature_path(&path), SIGNATURE_BYTES_MAX).ok();
+                    let signature = beside.and_then(|text| String::from_utf8(text).ok());
+                    return Ok(Self::new(bytes.into(), Origin::Folder, signature));
+                }
             }
         }
-        match default_rules().iter().find(|(name, _)| *name == entry.file) {
-            Some((_, bytes)) => Ok(Source::BuiltIn(bytes)),
+        match default_rules().iter().find(|(name, _)| *name == file) {
+            Some((_, bytes)) => Ok(Self::new(Bytes::from_static(bytes), Origin::BuiltIn, None)),
             None => Err(Refused::Missing {
                 folder: config
                     .folder
@@ -153,27 +207,37 @@ impl Source {
             }),
         }
     }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Source::File(bytes) => bytes,
-            Source::BuiltIn(bytes) => bytes,
-        }
-    }
 }
 
 impl ChainConfig {
-    /// Where an entry's file would lie in the rules folder.
-    pub(super) fn path(&self, entry: &RuleEntry) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(&entry.file))
+    /// Where a file would lie in the rules folder.
+    pub(super) fn path(&self, file: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(file))
+    }
+
+    /// Every entry with the bytes it means by this configuration alone.
+    pub(super) fn pins(&self) -> Vec<Pin> {
+        let pin =
+            |entry: &RuleEntry| Pin { entry: entry.clone(), source: Source::of(self, &entry.file).map_err(Arc::new) };
+        self.rules.iter().map(pin).collect()
     }
 }
 
-/// Reads a file, but not more of it than a rule may have.
-fn read_limited(path: &Path) -> Result<Vec<u8>, Refused> {
+/// A signature is a few lines of text.
+pub(super) const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
+
+/// Where the signature of a rule file lies: beside it, with `.minisig` at the end of its name.
+pub fn signature_path(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
+}
+
+/// Reads a file, but no more than a byte beyond what it may have.
+fn read_limited(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
-    let file = std::fs::File::open(path).map_err(Refused::Read)?;
+    let file = std::fs::File::open(path)?;
     let mut bytes = Vec::new();
-    file.take(load::SIZE_MAX + 1).read_to_end(&mut bytes).map_err(Refused::Read)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

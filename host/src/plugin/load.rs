@@ -82,6 +82,10 @@ pub enum Refused {
     SameName(String),
     #[error("works in none of the directions its entry names")]
     Directions,
+    #[error("{0}")]
+    Signature(#[source] super::signature::SignatureError),
+    #[error("{0}")]
+    Archive(String),
 }
 
 /// What a rule says about itself, checked.

@@ -76,6 +76,12 @@ impl Observers {
     pub fn new(observers: impl IntoIterator<Item = Arc<dyn Observer>>) -> Self {
         Self(observers.into_iter().collect())
     }
+
+    /// The same listeners and one more.
+    #[must_use]
+    pub fn and(&self, observer: Arc<dyn Observer>) -> Self {
+        Self(self.0.iter().cloned().chain([observer]).collect())
+    }
 }
 
 impl Observer for Observers {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Chain, Step, Trace, load_bytes, run, schema};
 use crate::model::{Appointment, Direction, Field, Person, User, UserId};
 use crate::plugin::engine::Engine;
-use crate::plugin::entry::{OnError, RuleEntry};
+use crate::plugin::entry::{OnError, Origin, RuleEntry};
 use crate::plugin::load::{self, Refused};
 use crate::plugin::lookup::{Kind, LookupSource, NoLookups};
 use crate::plugin::observe::Observers;
@@ -26,7 +26,7 @@ impl Chain {
     /// [`Refused`], the first thing that is wrong.
     pub fn of_rule(engine: &Engine, entry: &RuleEntry, bytes: &[u8]) -> Result<Self, Refused> {
         let entry = RuleEntry { lookups: Kind::ALL.to_vec(), ..entry.clone() };
-        let (mut step, mut info) = load_bytes(&entry, bytes, false, engine)?;
+        let (mut step, mut info) = load_bytes(&entry, bytes, Origin::Folder, engine)?;
         (step.callable.step, info.order) = (1, 1);
         step.callable.lookups = Arc::new(NoLookups);
         let identity = format!("{:?}", (&info.name, &info.digest, &step.directions, &entry));

@@ -1,0 +1,98 @@
+//! The fixtures that travel with rules and the recorded calls, as the gate asks for them.
+//!
+//! Promises: bounded in time and length; what it says of recorded calls names fields and rules, never values.
+//! Must not know: where recordings are kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Checks, FixtureLine, ReplayLine, ReplaySummary};
+use crate::plugin::chain::Chain;
+use crate::plugin::fixture::{self, FixtureOutcome};
+use crate::plugin::limits::clean;
+use crate::plugin::recorder::RecordedCall;
+use crate::plugin::replay::{self, CallDiff, ReplayReport};
+
+/// Recorded calls that a proposed chain is tried on.
+const CALLS_MAX: usize = 500;
+/// Time for that: a person waits for it.
+const BUDGET: Duration = Duration::from_secs(20);
+/// Lines in a report about recorded calls: more than anybody reads.
+const LINES_MAX: usize = 100;
+
+/// Where the last recorded calls come from: at most so many, newest or not.
+pub type Recent = Arc<dyn Fn(usize) -> Vec<RecordedCall> + Send + Sync>;
+
+/// Tries fixtures and recorded calls.
+#[derive(Clone)]
+pub struct Trials {
+    recent: Recent,
+}
+
+impl Trials {
+    pub fn new(recent: Recent) -> Self {
+        Self { recent }
+    }
+}
+
+impl Checks for Trials {
+    fn fixtures(&self, file: &str, bytes: &[u8], alone: &Chain) -> Vec<FixtureLine> {
+        let rule = alone.list().first().map_or(file, |info| info.name.as_str());
+        match fixture::carried(bytes) {
+            Ok(carried) => carried.iter().map(|fixture| line(rule, &fixture::run(alone, fixture))).collect(),
+            Err(error) => {
+                let text = clean(&crate::error::Chain(&error).to_string());
+                vec![FixtureLine { rule: rule.to_owned(), name: "(carried)".into(), passed: false, text }]
+            }
+        }
+    }
+
+    fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary> {
+        let calls = (self.recent)(CALLS_MAX);
+        (!calls.is_empty()).then(|| summary(&replay::compare(old, new, &calls, BUDGET)))
+    }
+}
+
+fn line(rule: &str, outcome: &FixtureOutcome) -> FixtureLine {
+    let differences = outcome.differences.iter();
+    let text: Vec<String> = differences
+        .map(|difference| format!("{} should be {}, is {}", difference.field, difference.expected, difference.actual))
+        .collect();
+    let (passed, text) = (outcome.passed(), clean(&text.join("; ")));
+    FixtureLine { rule: rule.to_owned(), name: outcome.name.clone(), passed, text }
+}
+
+fn summary(report: &ReplayReport) -> ReplaySummary {
+    let number = |count: usize| count as u64;
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let faults = report.new_faults.iter().map(|diff| (true, diff));
+    let others = report.changed.iter().chain(&report.old_faults_gone).map(|diff| (false, diff));
+    ReplaySummary {
+        compared: number(report.compared),
+        skipped: number(report.skipped),
+        changed: number(report.changed.len() + report.new_faults.len() + report.old_faults_gone.len()),
+        new_faults: number(report.new_faults.len()),
+        faults_gone: number(report.old_faults_gone.len()),
+        old_us: micros(report.time_old),
+        new_us: micros(report.time_new),
+        lines: faults
+            .chain(others)
+            .take(LINES_MAX)
+            .map(|(fault, diff)| ReplayLine { key: diff.key.clone(), fault, text: outcome(diff) })
+            .collect(),
+    }
+}
+
+/// What is otherwise, in words that hold nobody's data.
+fn outcome(diff: &CallDiff) -> String {
+    let side = |side: &replay::Side| match side.rule.as_str() {
+        "" => side.verdict.to_owned(),
+        rule => format!("{} by {rule}", side.verdict),
+    };
+    let fields: Vec<&str> = diff.fields.iter().map(|field| field.field.as_str()).collect();
+    if fields.is_empty() {
+        format!("{}: {} -> {}", diff.direction, side(&diff.old), side(&diff.new))
+    } else {
+        format!("{}: another {}", diff.direction, fields.join(", "))
+    }
+}
