@@ -55,9 +55,11 @@ pub fn anew(way: &Way<'_>) -> Anew {
         if way.target_unwritable.contains(&field) || same_value(&value, &shown) || same_words(&value, &shown) {
             continue;
         }
-        if same_value(&shown, &way.agreed.get(&field)) {
+        let agreed = way.agreed.get(&field);
+        if same_value(&shown, &agreed) {
             anew.patch.set.insert(field, value);
-        } else {
+        } else if !same_value(&value, &agreed) && !same_words(&value, &agreed) {
+            // Somebody changed it, and the rules would have, too: the merge gives it to whom it belongs.
             anew.kept.insert(field);
         }
     }
