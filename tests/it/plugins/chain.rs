@@ -273,7 +273,8 @@ async fn the_same_input_gives_the_same_output() {
     source.attendees.push(attendee("Terry Smith", Response::Accepted));
     let (one, two) = (chain(default_chain()), chain(default_chain()));
     assert_eq!(one.generation().digest, two.generation().digest);
-    assert!(two.generation().number > one.generation().number);
+    // A number is for what is in force; these are tried only.
+    assert_eq!((one.generation().number, two.generation().number), (0, 0));
     for direction in [CrmToExchange, ExchangeToCrm] {
         assert_eq!(passed(&one, direction, &source).await, passed(&two, direction, &source).await);
     }
