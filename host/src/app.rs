@@ -36,7 +36,7 @@ use crate::lifecycle::Tasks;
 use crate::notify::Notifier;
 use crate::people::Assignment;
 use crate::plugin::recorder::Recorder;
-use crate::plugin::{Breaker, Engine, EngineError, Live, LoadError, Metrics, Observer, Observers};
+use crate::plugin::{Breaker, Engine, EngineError, EngineOptions, Live, LoadError, Metrics, Observer, Observers};
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
 use crate::servers::Servers;
@@ -124,7 +124,7 @@ impl App {
     /// [`OpenError`], each with a hint.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let store = SledStore::open(&config.data).map_err(OpenError::Store)?;
-        let engine = Engine::new().map_err(OpenError::Engine)?;
+        let engine = Engine::with(EngineOptions::of_host(&config.data)).map_err(OpenError::Engine)?;
         Self::open_on(Arc::new(store), engine, config, clock).await
     }
 

@@ -6,16 +6,21 @@
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
 //! `schema` (settings), `entry` (what the operator writes), `condition` (for which appointments a rule runs), `chain`,
-//! `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
+//! `live`, `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `compile` (in a process of its
+//! own), `cache` (compiled code on disk), `package` (building rules),
 //! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new),
 //! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is).
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod bindings;
 mod breaker;
+mod cache;
 mod call;
 pub mod capture;
 mod chain;
 pub mod condition;
+mod compile;
 mod convert;
 mod engine;
 mod entry;
@@ -36,7 +41,8 @@ mod schema;
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
 pub use call::Record;
 pub use chain::{Chain, FailOpen, LoadError, RuleInfo, RuleOptions, StepTrace, Trace};
-pub use engine::{Engine, EngineError};
+pub use compile::{COMMAND as COMPILE_COMMAND, CompileLimits, Compiler, serve as compile_rule};
+pub use engine::{Engine, EngineError, EngineOptions};
 pub use entry::{ChainConfig, LogLevel, OnError, RuleEntry};
 pub use limits::{Limits, Line};
 pub use live::Live;

@@ -187,7 +187,7 @@ async fn a_look_up_answers_what_was_asked_for_and_granted_and_nothing_else() {
 }
 
 /// A good component whose main module has a start function with that body, and a second memory if wanted.
-fn grafted(body: &[u8], second_memory: bool) -> Vec<u8> {
+pub fn grafted(body: &[u8], second_memory: bool) -> Vec<u8> {
     let component = guests::component("category");
     let mut sections = sections(&component);
     let main = (0..sections.len()).filter(|&at| sections[at].0 == 1).max_by_key(|&at| sections[at].1.len());
@@ -269,7 +269,7 @@ fn number(bytes: &[u8]) -> (usize, usize) {
     panic!("no number");
 }
 
-fn write_number(to: &mut Vec<u8>, mut value: usize) {
+pub fn write_number(to: &mut Vec<u8>, mut value: usize) {
     while value > 0x7f {
         to.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
