@@ -372,7 +372,9 @@ async fn open(servers: &Servers, data: &Path, more: &str, clock: Arc<AheadClock>
     std::fs::write(&file, &text).expect("the configuration is written");
     let config = Config::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}: {}\n{text}", error.hint()));
     let store = SledStore::open(&config.data).unwrap_or_else(|error| panic!("{error}: {}", error.hint()));
-    App::open_on(Arc::new(store), guests::engine(), config, clock).await.unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
+    App::open_on(Arc::new(store), guests::engine(), config, clock)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
 }
 
 async fn writes(url: &str) -> u64 {

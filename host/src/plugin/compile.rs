@@ -111,7 +111,8 @@ type Answer = (ExitStatus, Vec<u8>, String);
 
 /// Hands the component over and takes in what comes back, for so long and no longer.
 fn exchange(mut child: Reaped, component: &[u8]) -> Result<Answer, CompileError> {
-    let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
     else {
         return Err(CompileError::Ended("it has no pipes".to_owned()));
     };
@@ -196,7 +197,8 @@ pub fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String
     let (Some(seconds), Some(memory_mib)) = (limit(), limit()) else {
         return Err("this command is the host's own; it is not for people".to_owned());
     };
-    bound(CompileLimits { seconds, memory_mib }).map_err(|cause| format!("the limits of the compiler cannot be set: {cause}"))?;
+    bound(CompileLimits { seconds, memory_mib })
+        .map_err(|cause| format!("the limits of the compiler cannot be set: {cause}"))?;
     let component = read(io::stdin().lock(), SIZE_MAX + 1);
     let code = super::engine::machine_code(&component).map_err(|refused| format!("{REFUSED}{refused}"))?;
     let mut stdout = io::stdout().lock();

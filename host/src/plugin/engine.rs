@@ -24,8 +24,8 @@ use super::compile::{self, CompileError, CompileLimits, Compiler};
 use super::limits::{Limits, clean};
 use super::load::hex;
 use clock::RuleClock;
-use threads::Threads;
 pub use threads::Busy;
+use threads::Threads;
 
 /// Native stack of a rule. Its own stack of data lies in its memory.
 pub const STACK: u64 = 512 << 10;

@@ -126,6 +126,9 @@ fn a_compiler_sees_nothing_of_the_hosts_environment() {
     let compiler = script(folder.path(), &format!("/usr/bin/env > {}; exit 1", seen.display()));
     let _ = refusal_of(&guests::component("category"), &engine(compiler, CompileLimits::default()));
     let seen = fs::read_to_string(seen).expect("what it saw");
-    let own: Vec<&str> = seen.lines().filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|name| line.starts_with(name))).collect();
+    let own: Vec<&str> = seen
+        .lines()
+        .filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|name| line.starts_with(name)))
+        .collect();
     assert_eq!(own, Vec::<&str>::new());
 }

@@ -117,11 +117,7 @@ struct Caller<'a>(&'a AtomicUsize);
 impl<'a> Caller<'a> {
     fn enter(count: &'a AtomicUsize) -> Result<Self, Busy> {
         let caller = Caller(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            Err(Busy("too many calls wait"))
-        } else {
-            Ok(caller)
-        }
+        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX { Err(Busy("too many calls wait")) } else { Ok(caller) }
     }
 }
 

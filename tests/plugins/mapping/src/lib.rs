@@ -7,7 +7,11 @@ struct Mapping;
 
 impl Rule for Mapping {
     fn describe() -> Description {
-        Description::new("Does what implementers usually want").setting(Setting::text("tag", "[CRM] ", "Before the subject"))
+        Description::new("Does what implementers usually want").setting(Setting::text(
+            "tag",
+            "[CRM] ",
+            "Before the subject",
+        ))
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
