@@ -122,9 +122,7 @@ pub fn fresh(chain: Chain) -> Case {
 
 /// The same on instances that are kept.
 pub fn reused(chain: Chain) -> Case {
-    let source = payload::host();
     let mut case = fresh(chain);
-    let _ = source;
     Box::new(move |calls| {
         bench::reusing(|| {
             // The first call makes the instance.
@@ -172,7 +170,13 @@ pub fn quickjs(fresh: bool) -> Result<Case> {
     })
 }
 
+#[cfg(not(feature = "extism"))]
+pub fn extism(_: bool) -> Result<Case> {
+    anyhow::bail!("this program was built without it")
+}
+
 /// extism, with its defaults: one plugin for all calls, or one for each from what was compiled once.
+#[cfg(feature = "extism")]
 pub fn extism(fresh: bool) -> Result<Case> {
     let compiled = extism::CompiledPlugin::new(extism::PluginBuilder::new(extism_guest()?).with_wasi(false))?;
     let mut kept = extism::Plugin::new_from_compiled(&compiled)?;
@@ -184,6 +188,7 @@ pub fn extism(fresh: bool) -> Result<Case> {
     })
 }
 
+#[cfg(feature = "extism")]
 fn extism_guest() -> Result<Vec<u8>> {
     let manifest = root().join("tests/bench/guest/Cargo.toml");
     let target = root().join("target/bench-guest");

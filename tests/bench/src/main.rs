@@ -33,10 +33,10 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("--start") {
-        let folder = arguments.next().unwrap_or_default();
-        return probes::started(folder.as_ref(), arguments.next().unwrap_or_default().parse()?);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["--start", folder, count] = *arguments {
+        return probes::started(folder.as_ref(), count.parse()?);
     }
     let folder = tempfile::tempdir()?;
     let rule = cases::guest("mapping", folder.path())?;
@@ -44,6 +44,13 @@ fn main() -> Result<()> {
     let one = cases::load(&engine, folder.path(), vec![RuleEntry::new("mapping.wasm")])?;
     let five = cases::FIVE.map(|name| RuleEntry::new(format!("{name}.wasm")));
     let five = cases::load(&engine, folder.path(), five.into())?;
+
+    // For a look from outside (perf, strace): nothing but so many calls.
+    if let ["--calls", count, rest @ ..] = *arguments {
+        let chain = if rest == ["five"] { five } else { one };
+        println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
+        return Ok(());
+    }
 
     let source = payload::host();
     let judged = Edits::from(&cases::passed(bench::judge_here(&one, cases::call(&source)))?);
