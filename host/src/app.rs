@@ -38,7 +38,8 @@ use crate::notify::{Notice, Notifier};
 use crate::people::Assignment;
 use crate::plugin::recorder::Recorder;
 use crate::plugin::{
-    Breaker, Engine, EngineError, LifecycleError, Live, Metrics, Observer, Observers, RuleNotice, Setup, Tell, Trials,
+    Breaker, Engine, EngineError, EngineOptions, LifecycleError, Live, Metrics, Observer, Observers, RuleNotice, Setup,
+    Tell, Trials,
 };
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
@@ -130,7 +131,7 @@ impl App {
     /// [`OpenError`], each with a hint.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let store = SledStore::open(&config.data).map_err(OpenError::Store)?;
-        let engine = Engine::new().map_err(OpenError::Engine)?;
+        let engine = Engine::with(EngineOptions::of_host(&config.data)).map_err(OpenError::Engine)?;
         Self::open_on(Arc::new(store), engine, config, clock).await
     }
 

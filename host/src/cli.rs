@@ -29,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, environment};
 use crate::control::client::{Client, ClientError};
+use crate::plugin::{COMPILE_COMMAND, Compiler, compile_rule};
 pub use failure::Failure;
 
 /// Configuration that is taken when none is named.
@@ -123,6 +124,23 @@ impl HostChoice {
 enum Missing {
     Config(ConfigError),
     Host(ClientError),
+}
+
+/// The hidden command by which the program compiles rules in a process of its own. Nothing if the arguments ask for another.
+pub fn compile_rule_if_asked(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    Compiler::this_is_the_program();
+    let mut arguments = arguments.into_iter().skip(1);
+    if arguments.next()? != COMPILE_COMMAND {
+        return None;
+    }
+    Some(match compile_rule(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            // The host that started this reads it.
+            eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// Does what the arguments say, prints any failure, and answers the exit code. The first argument is the program's name.

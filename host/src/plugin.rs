@@ -6,18 +6,23 @@
 //!
 //! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
 //! `schema` (settings), `entry` (what the operator writes), `condition` (for which appointments a rule runs), `chain`,
-//! `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `package` (building rules),
+//! `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `compile` (in a process of its
+//! own), `cache` (compiled code on disk), `package` (building rules),
 //! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new),
 //! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is); and for the coming
 //! and going of rules `archive` (files and generations on disk), `gate` (what a proposed chain goes through), `live` (the
 //! one in force), `probation` (of a new one), `signature`.
 
 pub mod archive;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod bindings;
 mod breaker;
+mod cache;
 mod call;
 pub mod capture;
 mod chain;
+mod compile;
 pub mod condition;
 mod convert;
 mod engine;
@@ -42,7 +47,8 @@ pub mod signature;
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
 pub use call::Record;
 pub use chain::{Chain, FailOpen, LoadError, RuleInfo, RuleOptions, StepTrace, Trace};
-pub use engine::{Engine, EngineError};
+pub use compile::{COMMAND as COMPILE_COMMAND, CompileLimits, Compiler, serve as compile_rule};
+pub use engine::{Engine, EngineError, EngineOptions};
 pub use entry::{ChainConfig, LogLevel, OnError, Origin, RuleEntry, signature_path};
 pub use gate::{
     Checks, FixtureLine, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary, RuleChange,

@@ -14,6 +14,7 @@ use daybridge::plugin::Engine;
 use daybridge::store::{Batch, Durable, MemoryStore, Row, Store, StoreError, Tree};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
+use daybridge_tests::guests;
 use daybridge_tests::host::{Mails, Servers, post};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
@@ -174,7 +175,7 @@ const REQUESTS: [(&str, bool); 6] = [
 
 #[tokio::test]
 async fn killed_between_any_write_and_its_answer() {
-    let engine = Engine::new().expect("an engine");
+    let engine = guests::engine();
     for (operation, exchange) in REQUESTS {
         let stage = Stage::set(&engine).await;
         let url = if exchange { stage.servers.exchange.url() } else { stage.servers.crm.url() };
@@ -203,7 +204,7 @@ async fn killed_between_any_write_and_its_answer() {
 
 #[tokio::test]
 async fn killed_before_any_commit_of_the_store() {
-    let engine = Engine::new().expect("an engine");
+    let engine = guests::engine();
     // The story of a creation makes this many commits at most; beyond it the host comes to rest before it dies.
     for left in 0.. {
         let stage = Stage::set(&engine).await;

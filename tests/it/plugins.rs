@@ -1,9 +1,11 @@
 //! Rules on wasmtime: the default chain as data in and data out, guests that misbehave, the gate, replacement while running,
-//! the breaker and the figures.
+//! the breaker and the figures, the compiler and what it made.
 //! All guests are built from source.
 
 mod breaker;
+mod cache;
 mod chain;
+mod compiler;
 mod doors;
 mod entries;
 mod fixtures;

@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use daybridge::plugin::package;
+use daybridge::plugin::{Compiler, Engine, EngineOptions, package};
+
+use crate::program;
 
 /// The repository's `plugins` folder.
 pub fn plugins() -> PathBuf {
@@ -40,4 +42,14 @@ pub fn component(name: &str) -> Vec<u8> {
         package::build_rule(&folder, &file, Some(&target)).unwrap_or_else(|error| panic!("{error}"));
         std::fs::read(&file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()))
     })
+}
+
+/// An engine as the program's own: rules are compiled by the program in a process of its own, and once for all tests.
+///
+/// # Panics
+/// If there can be none.
+pub fn engine() -> Engine {
+    let cache = Some(root().join("target/guests/compiled"));
+    let compiler = Compiler::Program(program::path());
+    Engine::with(EngineOptions { cache, compiler, ..EngineOptions::default() }).expect("an engine")
 }

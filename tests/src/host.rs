@@ -13,9 +13,11 @@ use daybridge::control::{Desk, EntryState, QueueFilter, RefusalKind, SyncOrder, 
 use daybridge::lifecycle::Tasks;
 use daybridge::sim;
 use daybridge::sim::exchange::Role;
+use daybridge::store::SledStore;
 
 use crate::crm::Crm;
 use crate::ews::Outlook;
+use crate::guests;
 use crate::wait::wait_for;
 
 /// Rounds in which a story must come to rest: a write, its echo, the echo's echo, and some for retries.
@@ -369,7 +371,10 @@ async fn open(servers: &Servers, data: &Path, more: &str, clock: Arc<AheadClock>
     let file = data.join("daybridge.toml");
     std::fs::write(&file, &text).expect("the configuration is written");
     let config = Config::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}: {}\n{text}", error.hint()));
-    App::open(config, clock).await.unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
+    let store = SledStore::open(&config.data).unwrap_or_else(|error| panic!("{error}: {}", error.hint()));
+    App::open_on(Arc::new(store), guests::engine(), config, clock)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
 }
 
 async fn writes(url: &str) -> u64 {

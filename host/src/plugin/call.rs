@@ -105,11 +105,13 @@ impl Callable {
             return (Err(Box::new(self.fault(&ask, kind, &record, Vec::new()))), record);
         }
         let started = Instant::now();
-        let mut store = self.store(ask.appointment, started);
-        let result = self.pre.instantiate(&mut store).map_err(|error| (Phase::Start, error));
-        let result = result.and_then(|rule| enter(&rule, &mut store).map_err(|error| (Phase::Call, error)));
+        let (mut store, rule) = self.instance(ask.appointment, started);
+        let (result, rule) = match rule {
+            Ok(rule) => (enter(&rule, &mut store).map_err(|error| (Phase::Call, error)), Some(rule)),
+            Err(error) => (Err((Phase::Start, error)), None),
+        };
         record.elapsed = started.elapsed();
-        let state = store.into_data();
+        let state = self.taken_down(store, rule);
         let kind_and_trace = match result {
             Ok(value) => {
                 record.bytes_out = value.weight();
@@ -174,9 +176,33 @@ impl Callable {
         }
     }
 
-    /// A store with every limit in force before anything of the rule exists.
-    fn store(&self, appointment: &str, started: Instant) -> Store<State> {
-        let state = State {
+    /// A fresh instance, in a store with every limit in force before anything of the rule exists.
+    fn instance(&self, appointment: &str, started: Instant) -> (Store<State>, wasmtime::Result<Rule>) {
+        #[cfg(feature = "bench")]
+        if let Some((store, rule)) = super::bench::kept(self, appointment, started) {
+            return (store, Ok(rule));
+        }
+        let mut store = Store::new(self.pre.engine(), self.state(appointment));
+        store.limiter(|state| &mut state.meter);
+        self.arm(&mut store, started);
+        let rule = self.pre.instantiate(&mut store);
+        (store, rule)
+    }
+
+    /// What is left of an instance whose call has ended.
+    fn taken_down(&self, store: Store<State>, rule: Option<Rule>) -> State {
+        #[cfg(feature = "bench")]
+        let store = match super::bench::keep(self, store, rule) {
+            Ok(()) => return self.state(""),
+            Err(store) => store,
+        };
+        #[cfg(not(feature = "bench"))]
+        drop(rule);
+        store.into_data()
+    }
+
+    pub(super) fn state(&self, appointment: &str) -> State {
+        State {
             meter: Meter::new(&self.limits),
             lines: Lines::new(&self.limits),
             panic: None,
@@ -185,9 +211,11 @@ impl Callable {
             lookups: Arc::clone(&self.lookups),
             appointment: appointment.to_owned(),
             notes: Notes::default(),
-        };
-        let mut store = Store::new(self.pre.engine(), state);
-        store.limiter(|state| &mut state.meter);
+        }
+    }
+
+    /// Sets the limits of one call: what it may move out, and until when it may run.
+    pub(super) fn arm(&self, store: &mut Store<State>, started: Instant) {
         store.set_hostcall_fuel(usize::try_from(self.limits.answer.saturating_mul(TRANSFER)).unwrap_or(usize::MAX));
         // The clock is read, not counted in ticks: ticks come late on a busy machine.
         let deadline = self.limits.deadline;
@@ -198,7 +226,6 @@ impl Callable {
             }
             Err(store.data_mut().meter.stop(Cause::Deadline))
         });
-        store
     }
 
     /// What a failed call died of: first what was recorded, then what the engine says by type.

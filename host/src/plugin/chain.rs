@@ -236,6 +236,12 @@ impl Chain {
         trace
     }
 
+    #[cfg(feature = "bench")]
+    pub(super) fn judge_here(&self, call: Call<'_>) -> Trace {
+        let _ticking = self.engine.ticking();
+        run::judge(&self.steps, call.id, call.direction, call.source.clone())
+    }
+
     /// A fault of the host itself: no rule was called.
     fn not_run(&self, function: &str, appointment: &str, cause: &dyn std::error::Error) -> Fault {
         Fault {

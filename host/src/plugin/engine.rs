@@ -1,34 +1,43 @@
-//! The WebAssembly engine: one per host, with its clock and its own threads.
+//! The WebAssembly engine: one per host, with its clock, its own threads and its compiled code.
 //!
 //! Promises: rules run on threads of their own, so a rule that spins delays neither the host's tasks nor its timers; a
-//! call ends at its deadline even if it never calls the host; waiting callers are few and counted.
-//! Must not know: what rules are asked.
+//! call ends at its deadline even if it never calls the host; waiting callers are few and counted; code that was compiled
+//! before is not compiled again. Must not know: what rules are asked.
+
+mod clock;
+mod threads;
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::hash::{Hash as _, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::cache::{self, Cache};
 use super::call::State;
-use super::limits::Limits;
+use super::compile::{self, CompileError, CompileLimits, Compiler};
+use super::limits::{Limits, clean};
+use super::load::hex;
+use clock::RuleClock;
+pub use threads::Busy;
+use threads::Threads;
 
-/// How often running rules look at the clock. A deadline is overshot by about this much.
-const TICK: Duration = Duration::from_millis(2);
 /// Native stack of a rule. Its own stack of data lies in its memory.
 pub const STACK: u64 = 512 << 10;
-/// Callers that may wait for a free thread. The worker has far fewer tasks; more than this is a fault of the host.
-const WAITING_MAX: usize = 10_000;
-/// Compiled rules kept for the next reload. A chain has about ten; old versions are dropped with the rest when it is full.
-const CACHE_MAX: usize = 64;
+/// Compiled rules kept in memory for the next load of a chain. A chain has about ten; what was used longest ago goes first.
+const LOADED_MAX: usize = 128;
 /// Instances alive per thread: one runs at a time, one may still be being taken down.
 const SLOTS_PER_THREAD: u32 = 2;
+/// Slots for memories. Far more than instances: a slot that last held the same rule needs no new mapping, which on two
+/// threads would have them wait for each other. A slot costs address space, and what a rule last touched of it (28 KB).
+const MEMORY_SLOTS: u32 = 256;
+/// Of these, so many are kept for the rule they last held before one is given to another rule.
+const WARM_SLOTS: u32 = 128;
 /// Frames kept of a stopped rule's stack: enough to recognise endless recursion.
 const FRAMES_MAX: usize = 64;
 
@@ -38,6 +47,24 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// How an engine gets compiled code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Folder for compiled code; of this account alone. None: each process compiles anew.
+    pub cache: Option<PathBuf>,
+    pub compiler: Compiler,
+    /// For a compiler in a process of its own.
+    pub compile_limits: CompileLimits,
+}
+
+impl EngineOptions {
+    /// Those of a host: compiled code is kept below its data folder, and compiled by this program in a process of its own.
+    pub fn of_host(data: &Path) -> Self {
+        let cache = Some(data.join("rules").join("compiled"));
+        Self { cache, compiler: Compiler::own(), compile_limits: CompileLimits::default() }
+    }
+}
+
 struct Shared {
     wasm: wasmtime::Engine,
     linker: Linker<State>,
@@ -45,7 +72,20 @@ struct Shared {
     clock: Arc<RuleClock>,
     /// Held by whoever calls rules outside the threads: one at a time, so that the pool of instances suffices.
     loading: Mutex<()>,
-    compiled: Mutex<HashMap<String, Component>>,
+    loaded: Mutex<Loaded>,
+    cache: Option<Cache>,
+    compiler: Compiler,
+    compile_limits: CompileLimits,
+    /// What compiled code must be made for to run here: the engine's version, its settings, the processor.
+    target: String,
+    compiled: AtomicU64,
+}
+
+/// Compiled rules in memory, each with when it was last asked for.
+#[derive(Default)]
+struct Loaded {
+    components: HashMap<String, (Component, u64)>,
+    asked: u64,
 }
 
 /// The engine could not be made.
@@ -53,50 +93,98 @@ struct Shared {
 #[error("start the WebAssembly engine: {0}")]
 pub struct EngineError(String);
 
-/// More callers than [`Engine`] lets wait, or a host that is going down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no thread for rules is free: {0}")]
-pub struct Busy(&'static str);
-
 impl Engine {
+    /// An engine that keeps no compiled code on disk. See [`Engine::with`].
+    ///
+    /// # Errors
+    /// As [`Engine::with`].
+    pub fn new() -> Result<Self, EngineError> {
+        Self::with(EngineOptions { compiler: Compiler::own(), ..EngineOptions::default() })
+    }
+
     /// Starts an engine with as many threads as the machine has cores, but two at least, so that one rule that uses its
     /// whole deadline never stops all others.
     ///
     /// # Errors
-    /// [`EngineError`] if the machine's processor or memory do not allow one, or no thread can be started.
-    pub fn new() -> Result<Self, EngineError> {
+    /// [`EngineError`] if the machine's processor or memory do not allow one, or no thread can be started. That compiled
+    /// code cannot be kept is no error; it is logged.
+    pub fn with(options: EngineOptions) -> Result<Self, EngineError> {
         let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         let wasm = wasm_engine(threads)?;
         let linker = super::call::linker(&wasm).map_err(|cause| EngineError(format!("{cause:#}")))?;
-        let clock = RuleClock::start(&wasm)?;
+        let clock = RuleClock::start(&wasm).map_err(|cause| EngineError(cause.to_string()))?;
         let shared = Shared {
-            wasm,
             linker,
-            threads: Threads::start(threads)?,
+            threads: Threads::start(threads).map_err(|cause| EngineError(cause.to_string()))?,
             clock,
             loading: Mutex::default(),
-            compiled: Mutex::default(),
+            loaded: Mutex::default(),
+            cache: options.cache.as_deref().and_then(cache::open_or_tell),
+            compiler: options.compiler,
+            compile_limits: options.compile_limits,
+            target: target(&wasm),
+            compiled: AtomicU64::new(0),
+            wasm,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How many rules this engine has compiled, rather than found compiled.
+    pub fn compiled_count(&self) -> u64 {
+        self.shared.compiled.load(Ordering::Relaxed)
     }
 
     pub(super) fn linker(&self) -> &Linker<State> {
         &self.shared.linker
     }
 
-    /// Compiles a validated component, or finds it among those compiled before.
-    pub(super) fn compile(&self, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let compiled = || self.shared.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(component) = compiled().get(digest) {
-            return Ok(component.clone());
+    /// Compiles a validated component, or finds it among those compiled before, in memory or on disk.
+    ///
+    /// # Errors
+    /// [`CompileError`], one readable line.
+    pub(super) fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, CompileError> {
+        if let Some(component) = self.loaded().find(digest) {
+            return Ok(component);
         }
-        let component = Component::from_binary(&self.shared.wasm, bytes)?;
-        let mut compiled = compiled();
-        if compiled.len() >= CACHE_MAX {
-            compiled.clear();
-        }
-        compiled.insert(digest.to_owned(), component.clone());
+        let name = format!("{digest}.{}", self.shared.target);
+        let cached = self.shared.cache.as_ref().and_then(|cache| {
+            let code = cache.find(&name)?;
+            self.load(&code).inspect_err(|cause| cache.unusable(&name, &format!("{cause:#}"))).ok()
+        });
+        let component = match cached {
+            Some(component) => component,
+            None => self.compile_and_keep(&name, bytes)?,
+        };
+        self.loaded().keep(digest, &component);
         Ok(component)
+    }
+
+    fn compile_and_keep(&self, name: &str, bytes: &[u8]) -> Result<Component, CompileError> {
+        let refused = |cause: wasmtime::Error| CompileError::Refused(one_line(&cause));
+        self.shared.compiled.fetch_add(1, Ordering::Relaxed);
+        let code = match &self.shared.compiler {
+            Compiler::Within => self.shared.wasm.precompile_component(bytes).map_err(refused)?,
+            Compiler::Program(program) => compile::compile(program, self.shared.compile_limits, bytes)?,
+        };
+        let component = self.load(&code).map_err(refused)?;
+        if let Some(cache) = &self.shared.cache {
+            cache.keep(name, &code);
+        }
+        Ok(component)
+    }
+
+    /// Makes a component of machine code that this host has compiled.
+    #[expect(unsafe_code, reason = "the engine cannot check machine code; where it comes from is checked instead")]
+    fn load(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: the callers pass what `precompile_component` made, unchanged: in this process; in a child that runs
+        // this program's own executable, over a pipe nobody else holds; or earlier, kept in the cache, which hands out
+        // only bytes whose MAC shows that this host wrote them. The engine copies them, so they cannot change later, and
+        // refuses code made by another version or for other settings.
+        unsafe { Component::deserialize(&self.shared.wasm, code) }
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs work on a rule thread while the clock ticks, and waits for it without holding a thread of the caller's.
@@ -114,6 +202,11 @@ impl Engine {
             .await
     }
 
+    #[cfg(feature = "bench")]
+    pub(super) fn ticking(&self) -> clock::Ticking<'_> {
+        self.shared.clock.tick()
+    }
+
     /// Runs work on this thread while the clock ticks. For loading, which is not on the way of an appointment.
     pub(super) fn run_here<T>(&self, work: impl FnOnce() -> T) -> T {
         let _alone = self.shared.loading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,10 +215,69 @@ impl Engine {
     }
 }
 
+impl Loaded {
+    fn find(&mut self, digest: &str) -> Option<Component> {
+        self.asked += 1;
+        let (component, asked) = self.components.get_mut(digest)?;
+        *asked = self.asked;
+        Some(component.clone())
+    }
+
+    fn keep(&mut self, digest: &str, component: &Component) {
+        let oldest = |loaded: &Self| {
+            loaded.components.iter().min_by_key(|(_, (_, asked))| *asked).map(|(digest, _)| digest.clone())
+        };
+        while self.components.len() >= LOADED_MAX
+            && let Some(oldest) = oldest(self)
+        {
+            self.components.remove(&oldest);
+        }
+        self.components.insert(digest.to_owned(), (component.clone(), self.asked));
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.clock.close();
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
+}
+
+/// Machine code of a component, for an engine such as this program makes. What a compiling child does; such an engine has
+/// no instances, hence no pool of them.
+///
+/// # Errors
+/// One line why the engine refuses it.
+pub(super) fn machine_code(component: &[u8]) -> Result<Vec<u8>, String> {
+    wasmtime::Engine::new(&config())
+        .and_then(|engine| engine.precompile_component(component))
+        .map_err(|cause| one_line(&cause))
+}
+
+/// An engine error and its causes on one line of bounded length.
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
+    clean(&format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A name for all that compiled code depends on besides what was compiled.
+fn target(wasm: &wasmtime::Engine) -> String {
+    struct Digest(Sha256);
+    impl Hasher for Digest {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut digest = Digest(Sha256::new());
+    wasm.precompile_compatibility_hash().hash(&mut digest);
+    hex(&digest.0.finalize()).chars().take(16).collect()
 }
 
 /// With pooled instances where the machine lets us reserve the address space (not under `ulimit -v` and the like), which
@@ -162,7 +314,8 @@ fn pool(threads: usize) -> PoolingAllocationConfig {
     // A component has its own module, one or two that tie it to its imports, and so on: room for eight each, four with memory.
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(8))
-        .total_memories(slots.saturating_mul(4))
+        .total_memories(MEMORY_SLOTS.max(slots.saturating_mul(4)))
+        .max_unused_warm_slots(WARM_SLOTS)
         .total_tables(slots.saturating_mul(8))
         .max_memories_per_module(4)
         .max_tables_per_module(4)
@@ -177,138 +330,6 @@ fn pool(threads: usize) -> PoolingAllocationConfig {
         pool.linear_memory_keep_resident(64 << 10);
     }
     pool
-}
-
-/// Advances the engine's epoch from a thread of its own, and only while rules run: an idle host does not wake up for it.
-struct RuleClock {
-    running: Mutex<Running>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Running {
-    calls: usize,
-    closed: bool,
-}
-
-struct Ticking<'a>(&'a RuleClock);
-
-impl RuleClock {
-    fn start(wasm: &wasmtime::Engine) -> Result<Arc<Self>, EngineError> {
-        let clock = Arc::new(Self { running: Mutex::default(), changed: Condvar::new() });
-        let (ticker, wasm) = (Arc::clone(&clock), wasm.clone());
-        thread::Builder::new()
-            .name("rule-clock".into())
-            .spawn(move || {
-                while ticker.wait_for_calls() {
-                    thread::sleep(TICK);
-                    wasm.increment_epoch();
-                }
-            })
-            .map_err(|cause| EngineError(cause.to_string()))?;
-        Ok(clock)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Blocks while no rule runs. False if the clock is no longer needed.
-    fn wait_for_calls(&self) -> bool {
-        let mut running = self.lock();
-        while running.calls == 0 && !running.closed {
-            running = self.changed.wait(running).unwrap_or_else(PoisonError::into_inner);
-        }
-        !running.closed
-    }
-
-    fn tick(&self) -> Ticking<'_> {
-        let mut running = self.lock();
-        running.calls += 1;
-        if running.calls == 1 {
-            self.changed.notify_one();
-        }
-        Ticking(self)
-    }
-}
-
-impl Drop for Ticking<'_> {
-    fn drop(&mut self) {
-        self.0.lock().calls -= 1;
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.clock.lock().closed = true;
-        self.clock.changed.notify_one();
-    }
-}
-
-type Job = Box<dyn FnOnce() + Send>;
-
-/// A fixed number of threads fed through a bounded queue.
-struct Threads {
-    jobs: mpsc::SyncSender<Job>,
-    free: Arc<Semaphore>,
-    waiting: AtomicUsize,
-}
-
-impl Threads {
-    fn start(count: usize) -> Result<Self, EngineError> {
-        let (jobs, queue) = mpsc::sync_channel::<Job>(count);
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 1..=count {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new()
-                .name(format!("rules-{number}"))
-                .spawn(move || {
-                    loop {
-                        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok(job) = job else { return };
-                        // The caller learns of a panic because its answer never comes; the thread goes on.
-                        let _ = catch_unwind(AssertUnwindSafe(job));
-                    }
-                })
-                .map_err(|cause| EngineError(cause.to_string()))?;
-        }
-        Ok(Self { jobs, free: Arc::new(Semaphore::new(count)), waiting: AtomicUsize::new(0) })
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let permit = {
-            let _waiting = Waiting::enter(&self.waiting)?;
-            Arc::clone(&self.free).acquire_owned().await.map_err(|_| Busy("the host is going down"))?
-        };
-        let (answer, answered) = oneshot::channel();
-        let job = move || {
-            // Held until the work is done even if the caller has gone away, so that no more than `count` jobs exist.
-            let _permit = permit;
-            let _ = answer.send(work());
-        };
-        self.jobs.try_send(Box::new(job)).map_err(|_| Busy("the host is going down"))?;
-        answered.await.map_err(|_| Busy("the work died"))
-    }
-}
-
-/// One of the callers in the queue for a thread.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize) -> Result<Self, Busy> {
-        let waiting = Waiting(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            Err(Busy("too many calls wait"))
-        } else {
-            Ok(waiting)
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::bindings::RulePre;
 use super::bindings::daybridge::rules::types as wit;
 use super::call::{Ask, Bad, Callable, Record};
 use super::condition::Mistake;
-use super::engine::Engine;
+use super::engine::{Engine, one_line};
 use super::limits::{Limits, clean};
 use super::lookup::{Kind, NoLookups};
 use super::observe::{Observers, RuleVersion};
@@ -123,7 +123,7 @@ pub(super) fn accept(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<A
     limits.check().map_err(Refused::Limits)?;
     examine(bytes)?;
     let digest = digest(bytes);
-    let component = engine.compile(&digest, bytes).map_err(|cause| Refused::Compile(one_line(&cause)))?;
+    let component = engine.compile(&digest, bytes).map_err(|cause| Refused::Compile(cause.to_string()))?;
     let link = |cause: wasmtime::Error| Refused::Link(one_line(&cause));
     let pre = engine.linker().instantiate_pre(&component).and_then(RulePre::new).map_err(link)?;
     let mut callable = Callable {
@@ -317,11 +317,6 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
-}
-
-/// An engine error and its causes on one line of bounded length.
-fn one_line(error: &wasmtime::Error) -> String {
-    clean(&format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

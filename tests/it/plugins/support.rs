@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 /// One engine for all tests, as a host has one.
 pub fn engine() -> Engine {
-    static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("an engine"));
+    static ENGINE: LazyLock<Engine> = LazyLock::new(guests::engine);
     ENGINE.clone()
 }
 

@@ -1,0 +1,243 @@
+//! The cases: one call each, the same appointment, the same rule.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use daybridge::model::{Appointment, Direction};
+use daybridge::plugin::lookup::NoLookups;
+use daybridge::plugin::{Chain, ChainConfig, Engine, RuleEntry, Trace, bench, package};
+use daybridge::rules::{Call, Verdict};
+use daybridge_rule::native::Test;
+use daybridge_rule::{Rule, prelude as sdk};
+
+use crate::payload::{self, Edits};
+
+macro_rules! native_rules {
+    ($($name:ident),*) => {$(
+        #[allow(dead_code, reason = "what only the wasm build uses")]
+        mod $name {
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+        }
+    )*};
+}
+native_rules!(appointments_only, subject_line, status, privacy, reminders, mapping);
+
+/// The first five rules of the default chain: all of it that every appointment on its way to Exchange meets.
+pub const FIVE: [&str; 5] = ["appointments-only", "subject-line", "status", "privacy", "reminders"];
+
+/// Runs so many calls and answers the microseconds of this thread's processor they took.
+pub type Case = Box<dyn FnMut(u32) -> f64>;
+
+pub fn timed(mut call: impl FnMut() + 'static) -> Case {
+    Box::new(move |calls| {
+        let before = thread_microseconds();
+        (0..calls).for_each(|_| call());
+        thread_microseconds() - before
+    })
+}
+
+fn thread_microseconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+}
+
+/// Repository root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A rule of `tests/plugins`, built.
+pub fn guest(name: &str, folder: &Path) -> Result<PathBuf> {
+    let out = folder.join(format!("{name}.wasm"));
+    let target = root().join("target/guests");
+    package::build_rule(&root().join("tests/plugins").join(name), &out, Some(&target))?;
+    Ok(out)
+}
+
+pub fn load(engine: &Engine, folder: &Path, rules: Vec<RuleEntry>) -> Result<Chain> {
+    let config = ChainConfig { folder: Some(folder.to_owned()), rules };
+    Ok(Chain::load(&config, engine, &(Arc::new(NoLookups) as _))?)
+}
+
+pub fn call(source: &Appointment) -> Call<'_> {
+    Call { id: "crm:4711", direction: Direction::CrmToExchange, source }
+}
+
+pub fn passed(trace: Trace) -> Result<Appointment> {
+    match trace.verdict {
+        Ok(Verdict::Pass(draft)) => Ok(draft.appointment),
+        other => anyhow::bail!("the chain did not pass: {other:?}"),
+    }
+}
+
+fn apply<R: Rule>(rule: &Test<R>, source: &sdk::Appointment, draft: sdk::Draft) -> sdk::Draft {
+    rule.apply_to(source, draft).expect("the rule passes")
+}
+
+/// What the rule makes of the appointment, by which every other case is checked.
+pub fn expected() -> Edits {
+    let source = payload::native();
+    let rule = Test::<mapping::Native>::crm_to_exchange().setting("tag", payload::TAG);
+    Edits::from(&apply(&rule, &source, sdk::Draft::of(&source)))
+}
+
+pub fn native_one() -> Case {
+    let rule = Test::<mapping::Native>::crm_to_exchange().setting("tag", payload::TAG);
+    let source = payload::native();
+    timed(move || {
+        // A call of a sandbox gets values of its own, so this one does.
+        let source = source.clone();
+        std::hint::black_box(apply(&rule, &source, sdk::Draft::of(&source)));
+    })
+}
+
+pub fn native_five() -> Case {
+    let source = payload::native();
+    let one = Test::<appointments_only::Native>::crm_to_exchange();
+    let two = Test::<subject_line::Native>::crm_to_exchange();
+    let three = Test::<status::Native>::crm_to_exchange();
+    let four = Test::<privacy::Native>::crm_to_exchange();
+    let five = Test::<reminders::Native>::crm_to_exchange();
+    timed(move || {
+        let mut draft = sdk::Draft::of(&source);
+        draft = apply(&one, &source.clone(), draft.clone());
+        draft = apply(&two, &source.clone(), draft.clone());
+        draft = apply(&three, &source.clone(), draft.clone());
+        draft = apply(&four, &source.clone(), draft.clone());
+        draft = apply(&five, &source.clone(), draft.clone());
+        std::hint::black_box(draft);
+    })
+}
+
+/// A chain on this thread, as a rule thread runs it; every rule in a fresh instance.
+pub fn fresh(chain: Chain) -> Case {
+    let source = payload::host();
+    timed(move || {
+        std::hint::black_box(bench::judge_here(&chain, call(&source)));
+    })
+}
+
+/// The same on instances that are kept.
+pub fn reused(chain: Chain) -> Case {
+    let mut case = fresh(chain);
+    Box::new(move |calls| {
+        bench::reusing(|| {
+            // The first call makes the instance.
+            case(1);
+            case(calls)
+        })
+    })
+}
+
+/// A JSON plugin host's call, checked before it is timed.
+fn checked(mut ask: impl FnMut(String) -> Result<String> + 'static) -> Result<Case> {
+    let question = payload::question();
+    let answer = ask(serde_json::to_string(&question)?)?;
+    ensure!(serde_json::from_str::<Edits>(&answer)? == expected(), "another outcome: {answer}");
+    Ok(timed(move || {
+        let question = serde_json::to_string(&question).expect("JSON");
+        let answer = ask(question).expect("an answer");
+        std::hint::black_box(serde_json::from_str::<Edits>(&answer).expect("edits"));
+    }))
+}
+
+pub const SCRIPT: &str = include_str!("mapping.js");
+
+/// QuickJS in this process, without a sandbox: one context for all calls, or one for each.
+pub fn quickjs(fresh: bool) -> Result<Case> {
+    let runtime = rquickjs::Runtime::new()?;
+    let make = |runtime: &rquickjs::Runtime| -> Result<rquickjs::Context> {
+        let context = rquickjs::Context::full(runtime)?;
+        context.with(|context| context.eval::<(), _>(SCRIPT))?;
+        Ok(context)
+    };
+    let kept = make(&runtime)?;
+    checked(move |question| {
+        let made;
+        let context = if fresh {
+            made = make(&runtime)?;
+            &made
+        } else {
+            &kept
+        };
+        context.with(|context| {
+            let apply: rquickjs::Function = context.globals().get("applyJson")?;
+            Ok(apply.call((question,))?)
+        })
+    })
+}
+
+#[cfg(not(feature = "extism"))]
+pub fn extism(_: bool) -> Result<Case> {
+    anyhow::bail!("this program was built without it")
+}
+
+/// extism, with its defaults: one plugin for all calls, or one for each from what was compiled once.
+#[cfg(feature = "extism")]
+pub fn extism(fresh: bool) -> Result<Case> {
+    let compiled = extism::CompiledPlugin::new(extism::PluginBuilder::new(extism_guest()?).with_wasi(false))?;
+    let mut kept = extism::Plugin::new_from_compiled(&compiled)?;
+    checked(move |question| {
+        if fresh {
+            return extism::Plugin::new_from_compiled(&compiled)?.call("apply", question);
+        }
+        kept.call("apply", question)
+    })
+}
+
+#[cfg(feature = "extism")]
+fn extism_guest() -> Result<Vec<u8>> {
+    let manifest = root().join("tests/bench/guest/Cargo.toml");
+    let target = root().join("target/bench-guest");
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--release", "--target", package::TARGET, "--manifest-path"])
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status()?;
+    ensure!(built.success(), "build {}", manifest.display());
+    Ok(std::fs::read(target.join(package::TARGET).join("release/extism_mapping.wasm"))?)
+}
+
+/// Node as a child, timed inside itself. Ends when dropped.
+struct Node {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Node {
+    fn run(&mut self, calls: u32) -> Result<(f64, String)> {
+        writeln!(self.stdin, "{calls}")?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        let answer: serde_json::Value = serde_json::from_str(&line)?;
+        let answered = answer["answer"].as_str().context("an answer")?.to_owned();
+        Ok((answer["microseconds"].as_f64().context("a time")?, answered))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Node's `vm` with a fresh context for every call. Fails where there is no node.
+pub fn node() -> Result<Case> {
+    let mut command = Command::new("node");
+    command.args(["-e", include_str!("node.js")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().context("start node")?;
+    let stdin = child.stdin.take().context("a pipe")?;
+    let stdout = BufReader::new(child.stdout.take().context("a pipe")?);
+    let mut node = Node { child, stdin, stdout };
+    let question = serde_json::to_string(&payload::question())?;
+    writeln!(node.stdin, "{}", serde_json::json!({ "script": SCRIPT, "question": question }))?;
+    let (_, answer) = node.run(1)?;
+    ensure!(serde_json::from_str::<Edits>(&answer)? == expected(), "another outcome: {answer}");
+    Ok(Box::new(move |calls| node.run(calls).expect("node answers").0))
+}

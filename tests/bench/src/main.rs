@@ -1,0 +1,165 @@
+//! What a call of a rule costs: against the same logic native, on a kept instance, and in other plugin hosts.
+//!
+//! One process. Every case runs once in each round, the order turned from round to round; time is the processor time of
+//! the thread, so that other work on the machine does not count; a ratio is the median over the rounds of the ratio within a
+//! round. All cases are checked for the same outcome before they are timed. Prints tables with the targets; never fails
+//! because something was slow.
+
+mod cases;
+mod payload;
+mod probes;
+
+use anyhow::{Result, ensure};
+use daybridge::plugin::{Engine, RuleEntry, bench};
+
+use cases::Case;
+use payload::Edits;
+
+const ROUNDS: usize = 15;
+/// Processor time of each case in each round.
+const SLICE_MICROSECONDS: f64 = 40_000.0;
+
+struct Row {
+    name: &'static str,
+    case: Case,
+    calls: u32,
+    /// Microseconds a call, one for each round.
+    times: Vec<f64>,
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["--start", folder, count] = *arguments {
+        return probes::started(folder.as_ref(), count.parse()?);
+    }
+    let folder = tempfile::tempdir()?;
+    let rule = cases::guest("mapping", folder.path())?;
+    let engine = Engine::new()?;
+    let one = cases::load(&engine, folder.path(), vec![RuleEntry::new("mapping.wasm")])?;
+    let five = cases::FIVE.map(|name| RuleEntry::new(format!("{name}.wasm")));
+    let five = cases::load(&engine, folder.path(), five.into())?;
+
+    // For a look from outside (perf, strace): nothing but so many calls.
+    if let ["--calls", count, rest @ ..] = *arguments {
+        let chain = if rest == ["five"] { five } else { one };
+        println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
+        return Ok(());
+    }
+
+    let source = payload::host();
+    let judged = Edits::from(&cases::passed(bench::judge_here(&one, cases::call(&source)))?);
+    ensure!(judged == cases::expected(), "another outcome: {judged:?}");
+    let kept = bench::reusing(|| {
+        let _ = bench::judge_here(&one, cases::call(&source));
+        cases::passed(bench::judge_here(&one, cases::call(&source)))
+    });
+    ensure!(Edits::from(&kept?) == cases::expected(), "another outcome on a kept instance");
+    cases::passed(bench::judge_here(&five, cases::call(&source)))?;
+
+    let mut rows = vec![
+        row("native", cases::native_one()),
+        row("native, chain of five", cases::native_five()),
+        row("rule, instance kept", cases::reused(one.clone())),
+        row("rule, fresh sandbox", cases::fresh(one.clone())),
+        row("default chain of five, instances kept", cases::reused(five.clone())),
+        row("default chain of five, fresh each", cases::fresh(five.clone())),
+    ];
+    let others: [(&'static str, Result<Case>); 5] = [
+        ("rquickjs in process, context kept", cases::quickjs(false)),
+        ("rquickjs in process, fresh context", cases::quickjs(true)),
+        ("extism, plugin kept", cases::extism(false)),
+        ("extism, fresh plugin", cases::extism(true)),
+        ("node, fresh vm context", cases::node()),
+    ];
+    for (name, case) in others {
+        match case {
+            Ok(case) => rows.push(row(name, case)),
+            Err(error) => println!("left out: {name}: {error:#}"),
+        }
+    }
+    measure(&mut rows);
+    print_calls(&rows);
+    print_rest(&engine, &one, &five, folder.path(), &rule)
+}
+
+fn row(name: &'static str, mut case: Case) -> Row {
+    case(20);
+    let each = case(20) / 20.0;
+    Row { name, case, calls: (SLICE_MICROSECONDS / each).clamp(10.0, 1e6) as u32, times: Vec::new() }
+}
+
+fn measure(rows: &mut [Row]) {
+    for round in 0..ROUNDS {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.rotate_left(round % rows.len());
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for at in order {
+            let row = &mut rows[at];
+            let each = (row.case)(row.calls) / f64::from(row.calls);
+            row.times.push(each);
+        }
+    }
+}
+
+/// The median over the rounds of one case's time in terms of another's.
+fn ratio(rows: &[Row], case: &str, base: &str) -> Option<f64> {
+    let times = |name| rows.iter().find(|row| row.name == name).map(|row| &row.times);
+    let (case, base) = (times(case)?, times(base)?);
+    Some(median(case.iter().zip(base).map(|(case, base)| case / base).collect()))
+}
+
+fn print_calls(rows: &[Row]) {
+    println!("\n{:<40} {:>9} {:>9} {:>13}", "a call", "µs", "× native", "× fresh rule");
+    for row in rows {
+        let of = |base| ratio(rows, row.name, base).unwrap_or(f64::NAN);
+        let each = median(row.times.clone());
+        println!("{:<40} {each:>9.1} {:>9.2} {:>13.2}", row.name, of("native"), of("rule, fresh sandbox"));
+    }
+    println!("\n{:<64} {:>8}  target", "ratio", "here");
+    for (case, base, target) in [
+        ("rule, fresh sandbox", "rule, instance kept", "at most 1.5"),
+        ("default chain of five, fresh each", "native", "at most 30"),
+        ("default chain of five, fresh each", "native, chain of five", ""),
+        ("default chain of five, fresh each", "default chain of five, instances kept", ""),
+        ("node, fresh vm context", "rule, fresh sandbox", "at least 20"),
+        ("extism, fresh plugin", "rule, fresh sandbox", ""),
+        ("extism, plugin kept", "rule, fresh sandbox", ""),
+        ("rquickjs in process, fresh context", "rule, fresh sandbox", ""),
+    ] {
+        if let Some(here) = ratio(rows, case, base) {
+            println!("{:<64} {here:>8.2}  {target}", format!("{case} / {base}"));
+        }
+    }
+}
+
+fn print_rest(
+    engine: &Engine,
+    one: &daybridge::plugin::Chain,
+    five: &daybridge::plugin::Chain,
+    folder: &std::path::Path,
+    rule: &std::path::Path,
+) -> Result<()> {
+    println!("\n{:<64} {:>8}  target", "two threads against one (median of rounds; best)", "here");
+    for (name, (typical, best), target) in [
+        ("native", probes::native_scaling(), "what the machine can give now"),
+        ("rule, fresh sandbox", probes::chain_scaling(one), "at least 1.7"),
+        ("default chain of five, fresh each", probes::chain_scaling(five), "at least 1.7"),
+    ] {
+        println!("{name:<64} {typical:>8.2}  {target} (best {best:.2})");
+    }
+    let start = probes::start(folder, rule, 64)?;
+    ensure!(start.compiled == 0, "a start with a warm cache compiled {} rules", start.compiled);
+    println!("\n{:<64} {:>8.1}  under 100", "start with 64 rules compiled before, ms", start.milliseconds);
+    println!("{:<64} {:>8.1}  under 64", "resident memory after it, MiB", start.resident_mib);
+    let stop = probes::runaway(engine, folder)?;
+    println!("{:<64} {stop:>8.1}  at most 15", "a loop with a deadline of 10 ms is stopped after, ms");
+    Ok(())
+}
