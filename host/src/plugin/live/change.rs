@@ -112,7 +112,7 @@ impl Live {
         let limits = now.entries.iter().find(|entry| entry.file == file).and_then(|entry| entry.entry().ok());
         let limits = limits.map(|entry| entry.limits).unwrap_or_default();
         let load::Accepted { about, callable } =
-            load::accept(&parts.gate.engine, &source.bytes, &limits).map_err(refused)?;
+            load::accept(&parts.gate.engine, &file, &source.bytes, &limits).map_err(refused)?;
         let mut chain = parts.pins(now)?;
         let known = position(&now.entries, &file).or_else(|| position(&now.entries, &about.name));
         let mut pin = Pin { entry: RuleEntry::new(&file), source: Ok(source.clone()) };
