@@ -68,7 +68,7 @@ pub struct GenerationRecord {
     pub digest: String,
     pub at: DateTime<Utc>,
     pub cause: Cause,
-    /// Who asked for it: `start`, `folder`, `command-line`, `api`, `host`.
+    /// Who asked for it: `start`, `folder`, `control` (command line and API), `host`.
     pub by: String,
     pub note: String,
     /// The generation that was in force until then.
