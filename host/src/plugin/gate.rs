@@ -25,7 +25,7 @@ pub use report::{
 /// Fixtures whose failures are listed one by one; the rest are counted.
 const OBJECTIONS_MAX: usize = 20;
 
-/// What is tried on a proposed chain besides loading it. The one place where fixtures and recorded calls come in.
+/// What is tried on a proposed chain besides loading it. Fixtures and recorded calls come in here alone.
 pub trait Checks: Send + Sync {
     /// Runs the fixtures that travel with a rule's file. `alone` is a chain of that rule only, as its entry has it.
     fn fixtures(&self, file: &str, bytes: &[u8], alone: &Chain) -> Vec<FixtureLine>;

@@ -88,7 +88,10 @@ impl Live {
                 Ok(planned)
             }
             Change::Config { config, fresh } => {
-                Ok(Planned { config: Some(config.clone()), ..self.wished(&config, now, fresh) })
+                let mut planned = self.wished(&config, now, fresh);
+                planned.note = if fresh { "configuration and folder alone" } else { "configuration and folder" }.into();
+                planned.config = Some(config);
+                Ok(planned)
             }
             Change::Install(install) => self.install(install, now),
             Change::Swap(asked) => self.swap(&asked, now),

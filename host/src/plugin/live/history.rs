@@ -27,7 +27,7 @@ pub struct HistoryLine {
     pub current: bool,
     pub at: Option<DateTime<Utc>>,
     pub cause: String,
-    /// Who asked for it: `start`, `folder`, `command-line`, `api`, `host`.
+    /// Who asked for it: `start`, `folder`, `control` (command line and API), `host`.
     pub by: String,
     pub note: String,
     pub digest: String,
