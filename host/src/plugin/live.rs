@@ -459,7 +459,7 @@ impl Parts {
                 record.file
             ))
         })?;
-        Ok(Source { bytes, digest: digest.to_owned(), origin: record.origin(), signature })
+        Ok(Source { bytes, digest: digest.to_owned(), origin: record.origin(), signature, beside: Ok(Bytes::new()) })
     }
 
     /// A file the operator trusts, or why not.

@@ -82,7 +82,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_rule_is_refused_at_all_three_doors_and_the_old_chain_runs_on() {
+async fn r14_what_is_no_rule_is_refused_at_all_three_doors_and_the_old_chain_runs_on() {
     let door = Door::open("").await;
     door.host.app.start();
     let client = door.client();

@@ -111,7 +111,7 @@ fn check(file: &str, answers: &str) {
 }
 
 #[tokio::test]
-async fn requirement_19_verdicts_of_0_1_rules_are_what_they_were() {
+async fn r19_verdicts_of_0_1_rules_are_what_they_were() {
     let mut answers = String::new();
     let blank = Appointment { subject: " ".into(), ..full() };
     let named = |subject: &str| Appointment { subject: subject.into(), ..full() };
@@ -137,7 +137,7 @@ async fn requirement_19_verdicts_of_0_1_rules_are_what_they_were() {
 }
 
 #[tokio::test]
-async fn requirement_19_words_of_0_1_rules_are_what_they_were() {
+async fn r19_words_of_0_1_rules_are_what_they_were() {
     let explains = chain(&[("0.1.0-messages", json!({}))]);
     let codes = "server-unreachable throttled sign-in-refused no-right mailbox-missing mailbox-full changed-meanwhile \
         not-found feed-restarted data-refused answer-not-understood certificate-not-trusted not-supported rule-deadline \
@@ -162,7 +162,7 @@ async fn requirement_19_words_of_0_1_rules_are_what_they_were() {
 }
 
 #[tokio::test]
-async fn requirement_19_0_1_rules_decide_conflicts_and_match_users_as_they_did() {
+async fn r19_0_1_rules_decide_conflicts_and_match_users_as_they_did() {
     let chain = chain(&[("0.1.0-misbehaves", json!({}))]);
     let text = |text: &str| Value::Text(text.into());
     let conflict = |field| Conflict { field, base: text("a"), crm: text("b"), exchange: text("c") };
@@ -174,7 +174,7 @@ async fn requirement_19_0_1_rules_decide_conflicts_and_match_users_as_they_did()
 }
 
 #[tokio::test]
-async fn requirement_19_rules_of_both_versions_work_in_one_chain() {
+async fn r19_rules_of_both_versions_work_in_one_chain() {
     // Each sees what the ones before it made, whichever version they speak: the old one gets the whole draft, the new one
     // what is different in it.
     let mixed = chain(&[
@@ -190,4 +190,36 @@ async fn requirement_19_rules_of_both_versions_work_in_one_chain() {
     let there = said(&mixed, CrmToExchange, &full()).await;
     let back = said(&mixed, ExchangeToCrm, &full()).await;
     check("0.1.0-mixed.txt", &format!("{there}\n{back}\n"));
+}
+
+/// What a rule may call are plain functions that answer from memory: the deadline cannot interrupt the host itself. A new
+/// import has to be thought about here.
+#[test]
+fn r05_no_import_of_a_rule_waits() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v0.2");
+    let mut contract = wit_parser::Resolve::default();
+    contract.push_path(&folder).unwrap();
+    let mut imports = Vec::new();
+    for (_, interface) in &contract.interfaces {
+        let Some(name) = interface.name.as_deref().filter(|name| !matches!(*name, "hooks" | "compiler")) else {
+            continue;
+        };
+        for function in interface.functions.values() {
+            assert!(matches!(function.kind, wit_parser::FunctionKind::Freestanding), "{name}.{}", function.name);
+            imports.push(format!("{name}.{}", function.name));
+        }
+    }
+    imports.sort();
+    let known = [
+        "log.panicked",
+        "log.write",
+        "lookup.caption",
+        "lookup.key-value",
+        "lookup.user-by-address",
+        "lookup.user-by-id",
+        "script.code",
+        "settings.get",
+        "settings.list",
+    ];
+    assert_eq!(imports, known);
 }

@@ -51,7 +51,7 @@ fn renamed(component: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn files_that_are_no_rules() {
+fn r14_files_that_are_no_rules() {
     let not_wasm = "is not WebAssembly; give the .wasm file that `daybridge rules build` makes";
     check(b"", not_wasm);
     check(b"var CopyReminders=false;", not_wasm);
@@ -69,7 +69,7 @@ fn files_that_are_no_rules() {
 }
 
 #[test]
-fn components_of_another_world() {
+fn r14_components_of_another_world() {
     check(
         b"\0asm\x0d\0\x01\0",
         "does not export daybridge:rules/hooks (it exports nothing); build it for the world `rule` of daybridge:rules 0.2.0",
@@ -92,7 +92,7 @@ fn components_of_another_world() {
 }
 
 #[test]
-fn requirement_20_a_mismatch_names_both_sides_and_the_remedy() {
+fn r20_a_mismatch_names_both_sides_and_the_remedy() {
     check(
         &category("0.2.0", "0.3.0"),
         "was built for daybridge:rules 0.3.0, but this host offers 0.1.0 and 0.2.0; rebuild it with daybridge-rule 0.2, \
@@ -138,7 +138,7 @@ fn frozen(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn rules_that_do_harm_before_they_are_asked_anything() {
+fn r03_rules_that_do_harm_before_they_are_asked_anything() {
     let trap = grafted(&[0x00, 0x00, 0x0b], false);
     check(&trap, "does not start: wasm trap: wasm `unreachable` instruction executed");
     // loop br 0 end
@@ -156,7 +156,7 @@ fn rules_that_do_harm_before_they_are_asked_anything() {
 }
 
 #[test]
-fn entries_that_do_not_fit_their_rule() {
+fn r23_entries_that_do_not_fit_their_rule() {
     let refused = |rule: RuleEntry| try_chain(vec![rule]).expect_err("a refusal").to_string();
     assert_eq!(
         refused(entry("subject-line", json!({"mode": "always"}))),
@@ -225,7 +225,7 @@ impl LookupSource for OneUser {
 }
 
 #[tokio::test]
-async fn a_look_up_answers_what_was_asked_for_and_granted_and_nothing_else() {
+async fn r21_a_look_up_answers_what_was_asked_for_and_granted_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let rules = vec![RuleEntry { lookups: Kind::ALL.to_vec(), ..entry("lies", Json::Object(Default::default())) }];
     lay_out(folder.path(), &rules);

@@ -125,7 +125,7 @@ async fn subject(live: &Live) -> String {
 }
 
 #[tokio::test]
-async fn what_was_installed_is_in_force_after_a_restart_and_can_be_taken_back_without_its_sources() {
+async fn r15_what_was_installed_is_in_force_after_a_restart_and_can_be_taken_back_without_its_sources() {
     let stage = Stage::new(vec![entry("category", json!({}))]);
     let live = stage.start();
     assert_eq!(live.current().generation().number, 1);
@@ -161,7 +161,7 @@ async fn what_was_installed_is_in_force_after_a_restart_and_can_be_taken_back_wi
 }
 
 #[tokio::test]
-async fn a_generation_is_restored_in_under_a_second_without_compiling() {
+async fn r15_a_generation_is_restored_in_under_a_second_without_compiling() {
     let stage = Stage::new(vec![entry("category", json!({})), entry("subject-tag", json!({}))]);
     let live = stage.start();
     changed(&live, Change::Install(install("category.wasm", variant("category", "2"))));
@@ -338,7 +338,7 @@ async fn damage_on_disk_is_noticed_and_stands_in_nobodys_way() {
 }
 
 #[test]
-fn twenty_generations_are_kept_and_no_number_is_given_twice() {
+fn r15_twenty_generations_are_kept_and_no_number_is_given_twice() {
     let stage = Stage::new(vec![entry("subject-tag", json!({}))]);
     let live = stage.start();
     let files = || std::fs::read_dir(stage.archive().join("files")).expect("read").count();

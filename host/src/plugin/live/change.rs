@@ -45,6 +45,8 @@ pub struct Install {
     pub bytes: Bytes,
     /// Its signature in minisign's format.
     pub signature: Option<String>,
+    /// A script's fixtures, as a JSON array.
+    pub fixtures: Option<String>,
     /// The name it is to have, instead of its own.
     pub name: Option<String>,
     /// Without a place: that of the rule it takes the place of, or the end.
@@ -106,9 +108,10 @@ impl Live {
     }
 
     fn install(&self, install: Install, now: &GenerationRecord) -> Result<Planned, LifecycleError> {
-        let Install { file, bytes, signature, name, place, settings, grant } = install;
+        let Install { file, bytes, signature, fixtures, name, place, settings, grant } = install;
         let file = file_name(&file, name)?;
-        let source = Source::new(bytes, Origin::Installed, signature);
+        let mut source = Source::new(bytes, Origin::Installed, signature);
+        source.beside = Ok(fixtures.unwrap_or_default().into());
         let refused = |problem| LifecycleError::Refused(LoadError { file: file.clone(), problem: Arc::new(problem) });
         let parts = &self.shared.parts;
         let source = parts.settings.trust.check(source).map_err(refused)?;

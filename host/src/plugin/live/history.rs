@@ -265,7 +265,12 @@ impl Gate {
     fn without_fixtures(&self) -> Self {
         struct ReplayOnly(Arc<dyn super::Checks>);
         impl super::Checks for ReplayOnly {
-            fn fixtures(&self, _: &str, _: &[u8], _: &Chain) -> Vec<crate::plugin::gate::FixtureLine> {
+            fn fixtures(
+                &self,
+                _: &str,
+                _: crate::plugin::gate::Fixtures<'_>,
+                _: &Chain,
+            ) -> Vec<crate::plugin::gate::FixtureLine> {
                 Vec::new()
             }
             fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary> {

@@ -14,7 +14,7 @@ fn panic_at(message: &str, place: &str) -> FaultKind {
 
 /// What an author is told of a mistake that shows in a call.
 #[tokio::test]
-async fn a_mistake_in_a_call_names_file_line_and_column() {
+async fn r09_a_mistake_in_a_call_names_file_line_and_column() {
     for (of, message, place) in [
         ("const a = null;\n  a.here;", "TypeError: cannot read property 'here' of null", "x.js:3:5"),
         ("const f = () => nowhere();\nf();", "ReferenceError: nowhere is not defined", "x.js:2:17"),
