@@ -16,7 +16,7 @@ impl Rule for Mapping {
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
         if source.subject.trim().is_empty() {
-            return refuse(Refusal::new("no-subject", "Give the appointment a subject").field("subject"));
+            return Err(Refusal::new("no-subject", "Give the appointment a subject").field("subject").into());
         }
         let tag = context.setting_text("tag");
         if !draft.subject.starts_with(&tag) {
