@@ -35,7 +35,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["--start", folder, count] = *arguments {
+    if let ["--start", folder, count] = arguments.as_slice() {
         return probes::started(folder.as_ref(), count.parse()?);
     }
     let folder = tempfile::tempdir()?;
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     let five = cases::load(&engine, folder.path(), five.into())?;
 
     // For a look from outside (perf, strace): nothing but so many calls.
-    if let ["--calls", count, rest @ ..] = *arguments {
+    if let ["--calls", count, rest @ ..] = arguments.as_slice() {
         let chain = if rest == ["five"] { five } else { one };
         println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
         return Ok(());
