@@ -2,6 +2,8 @@
 
 use crate::bindings::daybridge::rules::types as wit;
 
+pub use wit::NextStep;
+
 /// What [`crate::Rule::apply`] answers. `Ok` passes the draft on; the `?` operator works on anything that gives a [`Stop`].
 pub type Answer = Result<(), Stop>;
 
@@ -99,11 +101,27 @@ pub struct Explanation {
     pub text: String,
     /// What to do.
     pub hint: String,
+    /// What becomes of the entry, where the rule knows better than the host.
+    pub next: Option<NextStep>,
 }
 
 impl Explanation {
     pub fn new(title: impl Into<String>, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { title: title.into(), text: text.into(), hint: hint.into() }
+        Self { title: title.into(), text: text.into(), hint: hint.into(), next: None }
+    }
+
+    /// Says that the entry is to be tried again by itself.
+    #[must_use]
+    pub fn retry(mut self) -> Self {
+        self.next = Some(NextStep::Retry);
+        self
+    }
+
+    /// Says that the entry is to wait for a person.
+    #[must_use]
+    pub fn park(mut self) -> Self {
+        self.next = Some(NextStep::Park);
+        self
     }
 }
 
@@ -127,7 +145,7 @@ impl From<wit::Failure> for Failure {
 }
 
 impl From<Explanation> for wit::Explanation {
-    fn from(Explanation { title, text, hint }: Explanation) -> Self {
-        Self { title, text, hint, more: Vec::new() }
+    fn from(Explanation { title, text, hint, next }: Explanation) -> Self {
+        Self { title, text, hint, next, more: Vec::new() }
     }
 }

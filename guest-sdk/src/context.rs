@@ -35,6 +35,17 @@ impl Context {
         self.host.setting(name)
     }
 
+    /// All settings that have a value, by name. Cheaper than asking for many of them one by one.
+    pub fn settings(&self) -> Vec<(String, Value)> {
+        #[cfg(target_arch = "wasm32")]
+        return crate::bindings::daybridge::rules::settings::list()
+            .into_iter()
+            .map(|setting| (setting.name, setting.value))
+            .collect();
+        #[cfg(not(target_arch = "wasm32"))]
+        self.host.settings()
+    }
+
     /// A flag setting; false if there is none of that name.
     pub fn setting_flag(&self, name: &str) -> bool {
         matches!(self.setting(name), Value::Flag(true))

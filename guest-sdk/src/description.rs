@@ -8,12 +8,12 @@ use crate::{Direction, Value};
 pub use wit::Hook;
 pub use wit::LookupKind as Lookup;
 
-/// What a rule is for and what it uses. Made by [`Description::new`]; by default it judges appointments in both directions.
+/// What a rule is for and what it uses. Made by [`Description::new`]; by default the rule works in both directions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     pub(crate) purpose: String,
-    pub(crate) hooks: Vec<Hook>,
     pub(crate) directions: Vec<Direction>,
+    pub(crate) reads: Vec<String>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) lookups: Vec<Lookup>,
 }
@@ -23,24 +23,27 @@ impl Description {
     pub fn new(purpose: &str) -> Self {
         Self {
             purpose: purpose.to_owned(),
-            hooks: vec![Hook::Apply],
             directions: vec![Direction::CrmToExchange, Direction::ExchangeToCrm],
+            reads: Vec::new(),
             settings: Vec::new(),
             lookups: Vec::new(),
         }
-    }
-
-    /// The functions the host should call, instead of `apply` alone.
-    #[must_use]
-    pub fn hooks(mut self, hooks: impl Into<Vec<Hook>>) -> Self {
-        self.hooks = hooks.into();
-        self
     }
 
     /// The directions the rule works in, instead of both.
     #[must_use]
     pub fn directions(mut self, directions: impl Into<Vec<Direction>>) -> Self {
         self.directions = directions.into();
+        self
+    }
+
+    /// The fields the rule looks at, by the contract's names (`subject`, `show-as`, `custom.NAME`, `custom.*` for all custom
+    /// fields); it is shown no others. Without this it is shown all of them, which makes each call dearer. Setting a field
+    /// needs no reading, but clearing one does, or giving it back its default, and so does adding to a list: the rule's own
+    /// tests show what is missing, since [`crate::native::Test`] shows a rule no more than the host does.
+    #[must_use]
+    pub fn reads<const N: usize>(mut self, names: [&str; N]) -> Self {
+        self.reads = names.map(str::to_owned).into();
         self
     }
 

@@ -17,93 +17,223 @@ pub fn appointment(fields: Vec<wit::Field>) -> Appointment {
     to
 }
 
-/// Reads the fields of a draft.
-pub fn draft(fields: Vec<wit::Field>) -> Draft {
-    let (mut to, mut removed, mut mail_allowed) = (Appointment::default(), false, true);
+/// Makes the changes that turn the source into the draft.
+pub fn change(draft: &mut Draft, fields: Vec<wit::Field>) {
     for field in fields {
         match (field.name.as_str(), &field.value) {
-            ("removed", Value::Flag(flag)) => removed = *flag,
-            ("mail-allowed", Value::Flag(flag)) => mail_allowed = *flag,
-            _ => take(&mut to, field),
+            ("removed", Value::Flag(flag)) => draft.set_flags(Some(*flag), None),
+            ("mail-allowed", Value::Flag(flag)) => draft.set_flags(None, Some(*flag)),
+            _ => take(draft, field),
         }
     }
-    Draft::new(to, removed, mail_allowed)
 }
 
 fn take(to: &mut Appointment, wit::Field { name, value }: wit::Field) {
-    match (name.as_str(), value) {
-        ("subject", Value::Text(text)) => to.subject = text,
-        ("body", Value::Text(text)) => to.body = text,
-        ("body-html", Value::Text(text)) => to.body_html = Some(text),
-        ("location", Value::Text(text)) => to.location = text,
-        ("time", Value::Time(time)) => to.time = time.into(),
-        ("organizer", Value::Person(person)) => to.organizer = Some(person),
-        ("attendees", Value::People(people)) => to.attendees = people.into_iter().map(Attendee::from).collect(),
-        ("reminder", Value::Number(minutes)) => to.reminder = u32::try_from(minutes).ok(),
-        ("sensitivity", Value::Text(word)) => to.sensitivity = Sensitivity::from_word(&word),
-        ("show-as", Value::Text(word)) => to.show_as = ShowAs::from_word(&word),
-        ("importance", Value::Text(word)) => to.importance = Importance::from_word(&word),
-        ("status", Value::Text(word)) => to.status = Status::from_word(&word),
-        ("categories", Value::Texts(names)) => to.categories = names,
-        ("online-meeting", Value::Text(text)) => to.online_meeting = Some(text),
-        ("recurrence", Value::Text(text)) => to.recurrence = Some(text),
-        ("regarding", Value::Links(links)) => to.regarding = links,
-        ("responses", Value::Text(text)) => to.responses = text,
-        (_, value) => {
-            if let (Some(custom), Some(scalar)) = (name.strip_prefix(CUSTOM), scalar(value)) {
-                to.custom.insert(custom.to_owned(), scalar);
+    match name.as_str() {
+        "subject" => take_text(&mut to.subject, value),
+        "body" => take_text(&mut to.body, value),
+        "body-html" => take_optional(&mut to.body_html, value),
+        "location" => take_text(&mut to.location, value),
+        "time" => {
+            if let Value::Time(time) = value {
+                to.time = time.into();
+            }
+        }
+        "organizer" => match value {
+            Value::Person(person) => to.organizer = Some(person),
+            Value::Empty => to.organizer = None,
+            _ => {}
+        },
+        "attendees" => match value {
+            Value::People(people) => to.attendees = people.into_iter().map(Attendee::from).collect(),
+            Value::Empty => to.attendees.clear(),
+            _ => {}
+        },
+        "reminder" => match value {
+            Value::Number(minutes) => to.reminder = u32::try_from(minutes).ok(),
+            Value::Empty => to.reminder = None,
+            _ => {}
+        },
+        "sensitivity" => take_word(&mut to.sensitivity, Sensitivity::from_word, value),
+        "show-as" => take_word(&mut to.show_as, ShowAs::from_word, value),
+        "importance" => take_word(&mut to.importance, Importance::from_word, value),
+        "status" => take_word(&mut to.status, Status::from_word, value),
+        "categories" => match value {
+            Value::Texts(names) => to.categories = names,
+            Value::Empty => to.categories.clear(),
+            _ => {}
+        },
+        "online-meeting" => take_optional(&mut to.online_meeting, value),
+        "recurrence" => take_optional(&mut to.recurrence, value),
+        "regarding" => match value {
+            Value::Links(links) => to.regarding = links,
+            Value::Empty => to.regarding.clear(),
+            _ => {}
+        },
+        "responses" => take_text(&mut to.responses, value),
+        name => {
+            let Some(custom) = name.strip_prefix(CUSTOM) else { return };
+            match value {
+                Value::Empty => {
+                    to.custom.remove(custom);
+                }
+                value => {
+                    if let Some(scalar) = scalar(value) {
+                        to.custom.insert(custom, scalar);
+                    }
+                }
             }
         }
     }
 }
 
+fn take_text(to: &mut String, value: Value) {
+    match value {
+        Value::Text(text) => *to = text,
+        Value::Empty => to.clear(),
+        _ => {}
+    }
+}
+
+fn take_optional(to: &mut Option<String>, value: Value) {
+    match value {
+        Value::Text(text) => *to = Some(text),
+        Value::Empty => *to = None,
+        _ => {}
+    }
+}
+
+fn take_word<T: Default>(to: &mut T, read: fn(&str) -> T, value: Value) {
+    match value {
+        Value::Text(word) => *to = read(&word),
+        Value::Empty => *to = T::default(),
+        _ => {}
+    }
+}
+
 /// The fields in which a draft differs from what it was.
-pub fn edits(before: &Draft, after: Draft) -> Vec<wit::Field> {
-    let mut edits = Vec::new();
-    let mut edit = |name: &str, changed: bool, value: &dyn Fn() -> Value| {
-        if changed {
-            edits.push(wit::Field { name: name.to_owned(), value: value() });
+pub fn edits(before: &Appointment, removed: bool, mail_allowed: bool, after: Draft) -> Vec<wit::Field> {
+    let (after, removed_now, mail_allowed_now) = after.into_parts();
+    let mut edits = Edits(Vec::new());
+    macro_rules! compare {
+        ($($name:literal, $field:ident => $value:expr;)*) => {
+            $(if before.$field != after.$field {
+                edits.push($name, $value(after.$field));
+            })*
+        };
+    }
+    compare! {
+        "subject", subject => text;
+        "body", body => text;
+        "location", location => text;
+        "time", time => |time: Time| Value::Time(time.into());
+        "organizer", organizer => |person: Option<wit::Person>| person.map_or(Value::Empty, Value::Person);
+        "attendees", attendees => |people: Vec<Attendee>| Value::People(people.into_iter().map(wit::Attendee::from).collect());
+        "reminder", reminder => |minutes: Option<u32>| minutes.map_or(Value::Empty, |minutes| Value::Number(minutes.into()));
+        "sensitivity", sensitivity => |case: Sensitivity| text(case.word().to_owned());
+        "show-as", show_as => |case: ShowAs| text(case.word().to_owned());
+        "importance", importance => |case: Importance| text(case.word().to_owned());
+        "status", status => |case: Status| text(case.word().to_owned());
+        "categories", categories => Value::Texts;
+        "online-meeting", online_meeting => optional;
+        "recurrence", recurrence => optional;
+        "regarding", regarding => Value::Links;
+        "responses", responses => text;
+    }
+    if removed != removed_now {
+        edits.push("removed", Value::Flag(removed_now));
+    }
+    if mail_allowed != mail_allowed_now {
+        edits.push("mail-allowed", Value::Flag(mail_allowed_now));
+    }
+    for name in before.custom.keys().filter(|name| !after.custom.contains_key(name)) {
+        edits.push(&[CUSTOM, name].concat(), Value::Empty);
+    }
+    for (name, value) in after.custom {
+        if before.custom.get(&name) != Some(&value) {
+            edits.push(&[CUSTOM, &name].concat(), value.into());
         }
-    };
-    edit("subject", before.subject != after.subject, &|| text(&after.subject));
-    edit("body", before.body != after.body, &|| text(&after.body));
-    edit("location", before.location != after.location, &|| text(&after.location));
-    edit("time", before.time != after.time, &|| Value::Time(after.time.clone().into()));
-    edit("organizer", before.organizer != after.organizer, &|| {
-        after.organizer.clone().map_or(Value::Empty, Value::Person)
-    });
-    edit("attendees", before.attendees != after.attendees, &|| {
-        Value::People(after.attendees.iter().cloned().map(wit::Attendee::from).collect())
-    });
-    edit("reminder", before.reminder != after.reminder, &|| {
-        after.reminder.map_or(Value::Empty, |minutes| Value::Number(minutes.into()))
-    });
-    edit("sensitivity", before.sensitivity != after.sensitivity, &|| text(after.sensitivity.word()));
-    edit("show-as", before.show_as != after.show_as, &|| text(after.show_as.word()));
-    edit("importance", before.importance != after.importance, &|| text(after.importance.word()));
-    edit("status", before.status != after.status, &|| text(after.status.word()));
-    edit("categories", before.categories != after.categories, &|| Value::Texts(after.categories.clone()));
-    edit("online-meeting", before.online_meeting != after.online_meeting, &|| optional(&after.online_meeting));
-    edit("recurrence", before.recurrence != after.recurrence, &|| optional(&after.recurrence));
-    edit("regarding", before.regarding != after.regarding, &|| Value::Links(after.regarding.clone()));
-    edit("responses", before.responses != after.responses, &|| text(&after.responses));
-    edit("removed", before.is_removed() != after.is_removed(), &|| Value::Flag(after.is_removed()));
-    edit("mail-allowed", before.is_mail_allowed() != after.is_mail_allowed(), &|| Value::Flag(after.is_mail_allowed()));
-    for name in before.custom.keys().filter(|name| !after.custom.contains_key(*name)) {
-        edits.push(wit::Field { name: format!("{CUSTOM}{name}"), value: Value::Empty });
     }
-    for (name, value) in after.custom.iter().filter(|(name, value)| before.custom.get(*name) != Some(value)) {
-        edits.push(wit::Field { name: format!("{CUSTOM}{name}"), value: value.clone().into() });
-    }
-    edits
+    edits.0
 }
 
-fn text(text: &str) -> Value {
-    if text.is_empty() { Value::Empty } else { Value::Text(text.to_owned()) }
+/// The fields the contract names, as [`crate::Description::reads`] takes them.
+#[cfg(not(target_arch = "wasm32"))]
+pub const NAMES: [&str; 17] = [
+    "subject",
+    "body",
+    "body-html",
+    "location",
+    "time",
+    "organizer",
+    "attendees",
+    "reminder",
+    "sensitivity",
+    "show-as",
+    "importance",
+    "status",
+    "categories",
+    "online-meeting",
+    "recurrence",
+    "regarding",
+    "responses",
+];
+
+/// Stands for every custom field.
+#[cfg(not(target_arch = "wasm32"))]
+pub const ALL_CUSTOM: &str = "custom.*";
+
+/// What of an appointment a rule is shown that reads these fields; no names at all: everything.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn shown(of: &Appointment, reads: &[String]) -> Appointment {
+    if reads.is_empty() {
+        return of.clone();
+    }
+    let mut shown = Appointment::default();
+    let all = reads.iter().any(|name| name == ALL_CUSTOM);
+    for name in reads {
+        match name.as_str() {
+            "subject" => shown.subject.clone_from(&of.subject),
+            "body" => shown.body.clone_from(&of.body),
+            "body-html" => shown.body_html.clone_from(&of.body_html),
+            "location" => shown.location.clone_from(&of.location),
+            "time" => shown.time.clone_from(&of.time),
+            "organizer" => shown.organizer.clone_from(&of.organizer),
+            "attendees" => shown.attendees.clone_from(&of.attendees),
+            "reminder" => shown.reminder = of.reminder,
+            "sensitivity" => shown.sensitivity = of.sensitivity,
+            "show-as" => shown.show_as = of.show_as,
+            "importance" => shown.importance = of.importance,
+            "status" => shown.status = of.status,
+            "categories" => shown.categories.clone_from(&of.categories),
+            "online-meeting" => shown.online_meeting.clone_from(&of.online_meeting),
+            "recurrence" => shown.recurrence.clone_from(&of.recurrence),
+            "regarding" => shown.regarding.clone_from(&of.regarding),
+            "responses" => shown.responses.clone_from(&of.responses),
+            _ => {}
+        }
+    }
+    let read = |name: &str| all || reads.iter().any(|read| read.strip_prefix(CUSTOM) == Some(name));
+    shown.custom = of.custom.clone();
+    shown.custom.retain(|name, _| read(name));
+    shown
 }
 
-fn optional(value: &Option<String>) -> Value {
-    value.as_deref().map_or(Value::Empty, text)
+struct Edits(Vec<wit::Field>);
+
+impl Edits {
+    #[inline(never)] // Once per field, it would be a good part of a rule.
+    fn push(&mut self, name: &str, value: Value) {
+        self.0.push(wit::Field { name: name.to_owned(), value });
+    }
+}
+
+fn text(text: String) -> Value {
+    if text.is_empty() { Value::Empty } else { Value::Text(text) }
+}
+
+fn optional(value: Option<String>) -> Value {
+    value.map_or(Value::Empty, text)
 }
 
 fn scalar(value: Value) -> Option<Scalar> {
@@ -186,17 +316,19 @@ mod tests {
             field("custom.level", Value::Number(3)),
             field("mail-allowed", Value::Flag(true)),
         ];
-        let before = draft(fields);
-        assert_eq!(edits(&before, before.clone()), []);
+        let mut before = Draft::of(&Appointment::default());
+        change(&mut before, fields);
+        let edits = |after: Draft| edits(&before, before.is_removed(), before.is_mail_allowed(), after);
+        assert_eq!(edits(before.clone()), []);
 
         let mut after = before.clone();
         after.subject.clear();
         after.reminder = Some(15);
         after.custom.remove("area");
-        after.custom.insert("level".into(), Scalar::Number(4));
+        after.custom.insert("level", Scalar::Number(4));
         after.forbid_mail();
         assert_eq!(
-            edits(&before, after),
+            edits(after),
             [
                 field("subject", Value::Empty),
                 field("reminder", Value::Number(15)),

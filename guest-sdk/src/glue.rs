@@ -2,7 +2,7 @@
 
 use crate::bindings::daybridge::rules::types as wit;
 use crate::context::Context;
-use crate::model::{Choice, Conflict, Person, User};
+use crate::model::{Choice, Conflict, Draft, Person, User};
 use crate::{API, Direction, Hook, Rule, fields};
 
 /// The contract's version, for the custom section the host reads before it compiles a rule.
@@ -13,7 +13,24 @@ pub const fn stamp() -> [u8; API.len()] {
     }
 }
 
-pub fn describe<R: Rule>(name: &str, version: &str) -> wit::Description {
+/// Whether a hook is among those a rule exports.
+pub const fn uses(mut hooks: &[Hook], hook: Hook) -> bool {
+    while let [first, rest @ ..] = hooks {
+        if *first as u8 == hook as u8 {
+            return true;
+        }
+        hooks = rest;
+    }
+    false
+}
+
+/// In place of a function the rule does not use: the host does not call it.
+#[cfg(target_arch = "wasm32")]
+pub fn unused() -> ! {
+    std::arch::wasm32::unreachable()
+}
+
+pub fn describe<R: Rule>(name: &str, version: &str, hooks: &[Hook]) -> wit::Description {
     report_panics();
     let description = R::describe();
     wit::Description {
@@ -21,23 +38,36 @@ pub fn describe<R: Rule>(name: &str, version: &str) -> wit::Description {
         version: version.to_owned(),
         settings_schema: description.schema(),
         purpose: description.purpose,
-        hooks: description.hooks,
+        hooks: hooks.to_vec(),
         directions: description.directions,
+        reads: description.reads,
         lookups: description.lookups,
         more: Vec::new(),
     }
 }
 
-pub fn apply<R: Rule>(call: wit::Call, source: Vec<wit::Field>, draft: Vec<wit::Field>) -> wit::Verdict {
+pub fn apply<R: Rule>(call: wit::Call, source: Vec<wit::Field>, difference: Vec<wit::Field>) -> wit::Verdict {
     report_panics();
     let context = Context::called(Hook::Apply, call.direction, call.key);
     let source = fields::appointment(source);
-    let before = fields::draft(draft);
-    let mut draft = before.clone();
-    match R::apply(&context, &source, &mut draft) {
-        Ok(()) => wit::Verdict::Pass(fields::edits(&before, draft)),
+    let mut draft = Draft::of(&source);
+    // What the edits are told from: nearly always the source itself, so that nothing need be copied twice.
+    let before = if difference.is_empty() {
+        None
+    } else {
+        fields::change(&mut draft, difference);
+        Some(draft.clone())
+    };
+    let verdict = match R::apply(&context, &source, &mut draft) {
+        Ok(()) => wit::Verdict::Pass(match &before {
+            Some(before) => fields::edits(before, before.is_removed(), before.is_mail_allowed(), draft),
+            None => fields::edits(&source, false, true, draft),
+        }),
         Err(stop) => stop.into(),
-    }
+    };
+    // The instance ends with this call: taking things apart would be for nothing.
+    std::mem::forget((source, before));
+    verdict
 }
 
 pub fn resolve<R: Rule>(

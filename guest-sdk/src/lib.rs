@@ -10,7 +10,9 @@
 //!
 //! impl Rule for Category {
 //!     fn describe() -> Description {
-//!         Description::new("Adds a category to what goes to Exchange").directions([Direction::CrmToExchange])
+//!         Description::new("Adds a category to what goes to Exchange")
+//!             .directions([Direction::CrmToExchange])
+//!             .reads(["categories"])
 //!     }
 //!
 //!     fn apply(_: &Context, _: &Appointment, draft: &mut Draft) -> Answer {
@@ -32,7 +34,10 @@ mod arena;
 #[doc(hidden)]
 pub mod bindings;
 mod context;
+mod custom;
 mod description;
+#[doc(hidden)]
+pub mod exports;
 mod fields;
 #[doc(hidden)]
 pub mod glue;
@@ -40,16 +45,16 @@ mod model;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 
-pub use answer::{Answer, Explanation, Failure, Refusal, Stop, hold, pass, refuse, skip};
+pub use answer::{Answer, Explanation, Failure, NextStep, Refusal, Stop, hold, pass, refuse, skip};
 pub use context::{Context, LookupError};
 pub use description::{Description, Hook, Lookup, Setting};
 pub use fields::Value;
 pub use model::{
-    Appointment, Attendee, AttendeeKind, Choice, Conflict, Direction, Draft, Importance, Link, Person, Response,
-    Scalar, Sensitivity, ShowAs, Span, Status, Time, User,
+    Appointment, Attendee, AttendeeKind, Choice, Conflict, Custom, Direction, Draft, Importance, Link, Person,
+    Response, Scalar, Sensitivity, ShowAs, Span, Status, Time, User,
 };
 
-/// What a rule can do. Implement what it needs; the rest has no effect.
+/// What a rule can do. Implement what it needs and name it in [`export!`]; the rest has no effect.
 ///
 /// Every function must depend on nothing but its arguments, settings and look-ups: the host repeats calls on old data and
 /// compares the answers.
@@ -63,19 +68,19 @@ pub trait Rule {
         pass()
     }
 
-    /// Says who wins where both sides changed a field; `None` leaves it to the next rule. Needs [`Hook::Resolve`].
+    /// Says who wins where both sides changed a field; `None` leaves it to the next rule. Name it in [`export!`].
     fn resolve(context: &Context, source: &Appointment, conflict: &Conflict) -> Option<Choice> {
         let _ = (context, source, conflict);
         None
     }
 
-    /// Puts a failure into words for people; `None` leaves it to the next rule. Needs [`Hook::Explain`].
+    /// Puts a failure into words for people; `None` leaves it to the next rule. Name it in [`export!`].
     fn explain(context: &Context, failure: &Failure) -> Option<Explanation> {
         let _ = (context, failure);
         None
     }
 
-    /// Chooses the CRM user for somebody of the Exchange directory; `None` for nobody. Needs [`Hook::MatchUser`].
+    /// Chooses the CRM user for somebody of the Exchange directory; `None` for nobody. Name it in [`export!`].
     fn match_user<'a>(context: &Context, person: &Person, candidates: &'a [User]) -> Option<&'a User> {
         let _ = (context, person, candidates);
         None
@@ -83,23 +88,31 @@ pub trait Rule {
 }
 
 /// Version of the rule contract this crate speaks.
-pub const API: &str = "0.1.0";
+pub const API: &str = "0.2.0";
 
-/// Makes a type that implements [`Rule`] the rule of this package.
+/// Makes a type that implements [`Rule`] the rule of this package: `export!(OurRule)` for one that judges appointments. One
+/// that does something else, or more, names the functions it implements: `export!(OurRule, apply, explain)`, of `apply`, `resolve`,
+/// `explain`, `match_user`. The host calls no others.
 #[macro_export]
 macro_rules! export {
     ($rule:ident) => {
+        $crate::export!($rule, apply);
+    };
+    ($rule:ident, $($hook:ident),+ $(,)?) => {
         // Natively nothing is exported, but the rule is still in use.
         #[cfg(not(target_arch = "wasm32"))]
-        const _: fn() -> $crate::Description = <$rule as $crate::Rule>::describe;
+        const _: (fn() -> $crate::Description, &[$crate::Hook]) =
+            (<$rule as $crate::Rule>::describe, &[$($crate::hook!($hook)),+]);
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
+            const HOOKS: &[$crate::Hook] = &[$($crate::hook!($hook)),+];
+
             struct Exported;
 
             impl $crate::bindings::exports::daybridge::rules::hooks::Guest for Exported {
                 fn describe() -> $crate::bindings::daybridge::rules::types::Description {
-                    $crate::glue::describe::<$rule>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+                    $crate::glue::describe::<$rule>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), HOOKS)
                 }
                 fn apply(
                     call: $crate::bindings::daybridge::rules::types::Call,
@@ -128,7 +141,7 @@ macro_rules! export {
                 }
             }
 
-    $crate::bindings::export_hooks!(Exported with_types_in $crate::bindings);
+            $crate::bindings::export_hooks!(Exported with_types_in $crate::exports);
 
             #[used]
             #[unsafe(link_section = "daybridge:api")]
@@ -141,7 +154,7 @@ macro_rules! export {
 pub mod prelude {
     pub use crate::{
         Answer, Appointment, Attendee, AttendeeKind, Choice, Conflict, Context, Description, Direction, Draft,
-        Explanation, Failure, Hook, Importance, Link, Lookup, Person, Refusal, Response, Rule, Scalar, Sensitivity,
-        Setting, ShowAs, Span, Status, Stop, Time, User, Value, export, hold, pass, refuse, skip,
+        Explanation, Failure, Hook, Importance, Link, Lookup, NextStep, Person, Refusal, Response, Rule, Scalar,
+        Sensitivity, Setting, ShowAs, Span, Status, Stop, Time, User, Value, export, hold, pass, refuse, skip,
     };
 }

@@ -2,10 +2,10 @@
 //!
 //! Must not know: how fields cross to the host (see `fields`).
 
-use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
 pub use crate::bindings::daybridge::rules::types::{AttendeeKind, Direction, Link, Person, Response};
+pub use crate::custom::Custom;
 
 /// An appointment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Appointment {
     /// Text of the CRM's "Responses From Exchange" column.
     pub responses: String,
     /// CRM columns and Exchange named properties.
-    pub custom: BTreeMap<String, Scalar>,
+    pub custom: Custom,
 }
 
 impl Appointment {
@@ -80,6 +80,16 @@ impl Draft {
 
     pub(crate) fn new(appointment: Appointment, removed: bool, mail_allowed: bool) -> Self {
         Self { appointment, removed, mail_allowed }
+    }
+
+    pub(crate) fn into_parts(self) -> (Appointment, bool, bool) {
+        (self.appointment, self.removed, self.mail_allowed)
+    }
+
+    /// As the host says it, which unlike a rule may take a permission back.
+    pub(crate) fn set_flags(&mut self, removed: Option<bool>, mail_allowed: Option<bool>) {
+        self.removed = removed.unwrap_or(self.removed);
+        self.mail_allowed = mail_allowed.unwrap_or(self.mail_allowed);
     }
 
     /// Says that the other side's copy should not exist.

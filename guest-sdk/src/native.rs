@@ -18,7 +18,9 @@
 //! assert_eq!(draft.categories, ["Sales"]);
 //! ```
 //!
-//! Promises: settings have the defaults the rule described; look-ups answer only what the rule asked for. Must not be taken for the sandbox: time, memory and output are not limited here.
+//! Promises: settings have the defaults the rule described; look-ups answer only what the rule asked for; a rule is shown
+//! only the fields it says it reads, so one that was forgotten is found here. Must not be taken for the sandbox: time, memory and
+//! output are not limited here.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ use std::rc::Rc;
 use crate::answer::{Explanation, Failure, Stop};
 use crate::context::{Context, Level, LookupError};
 use crate::description::{Lookup, Setting};
+use crate::fields;
 use crate::model::{Appointment, Choice, Conflict, Direction, Draft, Person, User};
 use crate::{Hook, Rule, Value};
 
@@ -45,6 +48,10 @@ pub struct Host {
 impl Host {
     pub(crate) fn setting(&self, name: &str) -> Value {
         self.settings.get(name).cloned().unwrap_or(Value::Empty)
+    }
+
+    pub(crate) fn settings(&self) -> Vec<(String, Value)> {
+        self.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     pub(crate) fn log(&self, _: Level, message: &str) {
@@ -75,6 +82,7 @@ impl Host {
 #[derive(Clone, Debug)]
 pub struct Test<R> {
     direction: Direction,
+    reads: Rc<[String]>,
     host: Rc<Host>,
     rule: PhantomData<R>,
 }
@@ -88,11 +96,22 @@ impl<R: Rule> Test<R> {
         Self::new(Direction::ExchangeToCrm)
     }
 
+    /// # Panics
+    /// If the rule says that it reads a field the contract does not name.
     pub fn new(direction: Direction) -> Self {
         let description = R::describe();
+        for name in &description.reads {
+            let known = fields::NAMES.contains(&name.as_str())
+                || name.strip_prefix("custom.").is_some_and(|own| !own.is_empty());
+            assert!(
+                known,
+                "the rule reads {name}, which is no field; there are: {}, custom.NAME, custom.*",
+                fields::NAMES.join(", ")
+            );
+        }
         let settings = description.settings.into_iter().map(|Setting { name, default, .. }| (name, default)).collect();
         let host = Host { settings, granted: description.lookups, ..Host::default() };
-        Self { direction, host: Rc::new(host), rule: PhantomData }
+        Self { direction, reads: description.reads.into(), host: Rc::new(host), rule: PhantomData }
     }
 
     /// Sets a setting: a text, a number or a flag.
@@ -133,7 +152,16 @@ impl<R: Rule> Test<R> {
 
     /// What the rule makes of the draft that the rules before left.
     pub fn apply_to(&self, source: &Appointment, mut draft: Draft) -> Result<Draft, Stop> {
-        R::apply(&self.context(Hook::Apply), source, &mut draft)?;
+        let (removed, mail_allowed) = (draft.is_removed(), draft.is_mail_allowed());
+        let shown = fields::shown(&draft, &self.reads);
+        let mut changed = Draft::new(shown.clone(), removed, mail_allowed);
+        R::apply(&self.context(Hook::Apply), &fields::shown(source, &self.reads), &mut changed)?;
+        // As in the host, what the rule was not shown and did not set is as it was.
+        let edits = fields::edits(&shown, removed, mail_allowed, changed);
+        if edits.iter().any(|edit| edit.name == "body") {
+            draft.body_html = None;
+        }
+        fields::change(&mut draft, edits);
         Ok(draft)
     }
 
@@ -148,7 +176,7 @@ impl<R: Rule> Test<R> {
     }
 
     pub fn resolve(&self, source: &Appointment, conflict: &Conflict) -> Option<Choice> {
-        R::resolve(&self.context(Hook::Resolve), source, conflict)
+        R::resolve(&self.context(Hook::Resolve), &fields::shown(source, &self.reads), conflict)
     }
 
     pub fn explain(&self, failure: &Failure) -> Option<Explanation> {
@@ -184,5 +212,51 @@ impl From<bool> for Value {
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Value::Number(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Answer, Description, Scalar, pass};
+
+    /// Reads less than it should.
+    struct Forgetful;
+
+    impl Rule for Forgetful {
+        fn describe() -> Description {
+            Description::new("Forgets that it reads the reminder").reads(["subject", "custom.area"])
+        }
+
+        fn apply(_: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
+            draft.location = format!("{} {} {}", source.subject, source.body, source.custom.len());
+            draft.reminder = None;
+            pass()
+        }
+    }
+
+    #[test]
+    fn a_rule_is_shown_what_it_reads_and_clears_nothing_it_does_not() {
+        let mut source = Appointment { body: "line".into(), reminder: Some(15), ..Appointment::new("Budget") };
+        source.custom.insert("area", Scalar::Text("north".into()));
+        source.custom.insert("level", Scalar::Number(3));
+        let draft = Test::<Forgetful>::crm_to_exchange().draft(&source);
+        assert_eq!(draft.location, "Budget  1");
+        let rest = Appointment { location: String::new(), ..(*draft).clone() };
+        assert_eq!(rest, source);
+    }
+
+    struct Misspelt;
+
+    impl Rule for Misspelt {
+        fn describe() -> Description {
+            Description::new("Reads what there is not").reads(["subjct"])
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the rule reads subjct, which is no field")]
+    fn a_misspelt_name_is_noticed() {
+        Test::<Misspelt>::crm_to_exchange();
     }
 }

@@ -346,6 +346,9 @@ pub struct RuleChain {
 pub struct RuleInfo {
     pub name: String,
     pub version: String,
+    /// The version of the rule contract it speaks.
+    #[serde(default)]
+    pub api: String,
     pub purpose: String,
     pub enabled: bool,
     /// `crm-to-exchange`, `exchange-to-crm`.

@@ -4,14 +4,14 @@
 //! whatever a rule does, the host goes on and says which rule did it. A chain is immutable; [`Live`] replaces it whole.
 //! Must not know: connectors, queue, ledger.
 //!
-//! Code map: `bindings` (the contract), `convert` (its types and the model's), `limits`, `call` (one call), `load` (the gate),
-//! `schema` (settings), `entry` (what the operator writes), `condition` (for which appointments a rule runs), `chain`,
-//! `lookup`, `observe` (who is told), `breaker`, `metrics`, `engine` (threads and clock), `compile` (in a process of its
-//! own), `cache` (compiled code on disk), `package` (building rules),
-//! `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old rules against new),
-//! `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is); and for the coming
-//! and going of rules `archive` (files and generations on disk), `gate` (what a proposed chain goes through), `live` (the
-//! one in force), `probation` (of a new one), `signature`.
+//! Code map: `bindings` and `contract` (its versions), `convert` (its types and the model's), `passage` (what a rule is
+//! shown), `limits`, `call` (one call), `load` (the gate), `script` (rules in JavaScript), `schema` (settings), `entry`
+//! (what the operator writes), `condition` (for which appointments a rule runs), `chain`, `lookup`, `observe` (who is told),
+//! `breaker`, `metrics`, `engine` (threads and clock), `compile` (in a process of its own), `cache` (compiled code on disk),
+//! `package` (building rules), `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old
+//! rules against new), `mask` and `capture` (a recorded call as a fixture without its people), `inspect` (a file as it is);
+//! and for the coming and going of rules `archive` (files and generations on disk), `gate` (what a proposed chain goes
+//! through), `live` (the one in force), `watch_folder`, `probation` (of a new one), `signature`.
 
 pub mod archive;
 #[cfg(feature = "bench")]
@@ -24,6 +24,7 @@ pub mod capture;
 mod chain;
 mod compile;
 pub mod condition;
+mod contract;
 mod convert;
 mod engine;
 mod entry;
@@ -38,14 +39,17 @@ pub mod mask;
 mod metrics;
 mod observe;
 pub mod package;
+mod passage;
 mod probation;
 pub mod recorder;
 pub mod replay;
 mod schema;
+pub mod script;
 pub mod signature;
+mod watch_folder;
 
 pub use breaker::{Breaker, BreakerSettings, Duty, News, SetAside, Stand};
-pub use call::Record;
+pub use call::{NotCompiled, Record, ScriptError};
 pub use chain::{Chain, FailOpen, LoadError, RuleInfo, RuleOptions, StepTrace, Trace};
 pub use compile::{COMMAND as COMPILE_COMMAND, CompileLimits, Compiler, serve as compile_rule};
 pub use engine::{Engine, EngineError, EngineOptions};

@@ -126,6 +126,7 @@ fn chain() -> RuleChain {
         rules: vec![RuleInfo {
             name: "subject-line".into(),
             version: "0.1.0".into(),
+            api: "0.2.0".into(),
             purpose: "moves the first line".into(),
             enabled: true,
             directions: vec!["crm-to-exchange".into()],

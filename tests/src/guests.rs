@@ -24,6 +24,20 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
+/// The crate of the JavaScript engine in `plugins`.
+pub const JAVASCRIPT: &str = "javascript";
+
+/// The last step of building a component: the JavaScript engine becomes a snapshot of itself.
+///
+/// # Errors
+/// One line, if the engine does not start.
+pub fn finish(name: &str, component: Vec<u8>) -> Result<Vec<u8>, String> {
+    if name != JAVASCRIPT {
+        return Ok(component);
+    }
+    crate::snapshot::initialised(&component).map_err(|error| format!("{error:#}"))
+}
+
 /// A rule's component, by the name of its crate in `plugins` or `tests/plugins`.
 ///
 /// # Panics
@@ -39,7 +53,7 @@ pub fn component(name: &str) -> Vec<u8> {
     let source = package::source_digest(&package::source_folders(&folder)).unwrap_or_else(|error| panic!("{error}"));
     let ready = std::fs::read(&file).ok().filter(|bytes| package::source_of(bytes) == Some(source));
     ready.unwrap_or_else(|| {
-        package::build_rule(&folder, &file, Some(&target)).unwrap_or_else(|error| panic!("{error}"));
+        package::build_finished(&folder, &file, Some(&target), &finish).unwrap_or_else(|error| panic!("{error}"));
         std::fs::read(&file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()))
     })
 }

@@ -10,7 +10,9 @@ pub mod guests;
 pub mod host;
 pub mod program;
 pub mod python;
+pub mod snapshot;
 pub mod time;
+pub mod typescript;
 pub mod wait;
 
 /// Ids of the CRM simulator's users.

@@ -39,6 +39,7 @@ pub(super) fn rule_info(rule: &plugin::RuleInfo, set_aside: &[SetAside]) -> Rule
     RuleInfo {
         name: rule.name.clone(),
         version: rule.version.clone(),
+        api: rule.api.clone(),
         purpose: rule.purpose.clone(),
         enabled: rule.enabled,
         directions: rule.directions.iter().map(|direction| direction.name().to_owned()).collect(),

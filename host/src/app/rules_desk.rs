@@ -104,7 +104,7 @@ fn change(order: ChangeOrder) -> Result<Change, Refusal> {
         },
         ChangeOrder::Rollback(number) => Change::Restore(number),
         ChangeOrder::Install(order) => {
-            let InstallOrder { file, signature, name, before, after, settings, grant } = order;
+            let InstallOrder { file, signature, fixtures, name, before, after, settings, grant } = order;
             let place = match (before, after) {
                 (None, None) => None,
                 (Some(rule), None) => Some(Place::Before(rule)),
@@ -112,7 +112,7 @@ fn change(order: ChangeOrder) -> Result<Change, Refusal> {
                 (Some(_), Some(_)) => return Err(bad("a rule stands before another or behind it, not both")),
             };
             let bytes = bytes(&file)?.into();
-            Change::Install(Install { file: file.name, bytes, signature, name, place, settings, grant })
+            Change::Install(Install { file: file.name, bytes, signature, fixtures, name, place, settings, grant })
         }
     })
 }

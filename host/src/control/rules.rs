@@ -53,6 +53,9 @@ pub struct InstallOrder {
     /// Its signature in minisign's format.
     #[serde(default)]
     pub signature: Option<String>,
+    /// A script's fixtures, as a JSON array; a component carries its own.
+    #[serde(default)]
+    pub fixtures: Option<String>,
     /// The file name it is to have.
     #[serde(default)]
     pub name: Option<String>,

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use wasmtime::Store;
+use wasmtime::component::Instance;
 
-use super::bindings::Rule;
 use super::call::{Callable, State};
 use super::chain::{Chain, Trace};
+use super::contract::Rule;
 use crate::rules::Call;
 
-type Kept = HashMap<String, (Store<State>, Rule)>;
+type Kept = HashMap<String, (Store<State>, Instance)>;
 
 thread_local! {
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
@@ -34,18 +35,22 @@ pub fn reusing<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// The kept instance of a rule, made ready for one more call; nothing if none is kept (yet).
-pub(super) fn kept(callable: &Callable, appointment: &str, started: Instant) -> Option<(Store<State>, Rule)> {
-    let (mut store, rule) = KEPT.with_borrow_mut(|kept| kept.as_mut()?.remove(&callable.identity.digest))?;
+pub(super) fn kept<'a>(
+    callable: &'a Callable,
+    appointment: &str,
+    started: Instant,
+) -> Option<(Store<State>, Rule<'a>)> {
+    let (mut store, instance) = KEPT.with_borrow_mut(|kept| kept.as_mut()?.remove(&callable.identity.digest))?;
     *store.data_mut() = callable.state(appointment);
     callable.arm(&mut store, started);
-    Some((store, rule))
+    Some((store, callable.linked.again(instance)))
 }
 
 /// Keeps an instance if that is wanted, else gives the store back.
-pub(super) fn keep(callable: &Callable, store: Store<State>, rule: Option<Rule>) -> Result<(), Store<State>> {
+pub(super) fn keep(callable: &Callable, store: Store<State>, rule: Option<Rule<'_>>) -> Result<(), Store<State>> {
     KEPT.with_borrow_mut(|kept| match (kept, rule) {
         (Some(kept), Some(rule)) => {
-            kept.insert(callable.identity.digest.clone(), (store, rule));
+            kept.insert(callable.identity.digest.clone(), (store, rule.into_instance()));
             Ok(())
         }
         _ => Err(store),

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::daybridge::rules::types as wit;
-use super::bindings::daybridge::rules::{log, lookup, settings, types};
-use super::bindings::{Rule, RulePre};
+use super::bindings::daybridge::rules::{log, lookup, script, settings, types};
+use super::contract::{Linked, Rule};
 use super::convert::{self, Weight};
 use super::engine::STACK;
 use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
 use super::lookup::{Kind, LookupSource, Notes, Question};
 use super::observe::{Called, Observer, Observers, RuleVersion};
+use super::passage::Reads;
 use crate::model::Address;
 use crate::rules::{AfterFault, Fault, FaultKind, Generation, Place, correlation};
 
@@ -31,6 +31,7 @@ pub struct State {
     lines: Lines,
     panic: Option<(String, String)>,
     settings: Arc<BTreeMap<String, wit::Value>>,
+    script: Option<Arc<[u8]>>,
     granted: Arc<[Kind]>,
     lookups: Arc<dyn LookupSource>,
     appointment: String,
@@ -40,11 +41,15 @@ pub struct State {
 /// A rule ready to be called: compiled, linked, with all it may use.
 #[derive(Clone)]
 pub struct Callable {
-    pub pre: RulePre<State>,
+    pub linked: Linked,
     pub identity: RuleVersion,
     pub step: u32,
     pub limits: Limits,
     pub settings: Arc<BTreeMap<String, wit::Value>>,
+    /// What it is shown of an appointment.
+    pub reads: Reads,
+    /// For a script engine: what its compiler made of the script.
+    pub script: Option<Arc<[u8]>>,
     pub granted: Arc<[Kind]>,
     pub lookups: Arc<dyn LookupSource>,
     pub observers: Observers,
@@ -81,20 +86,13 @@ pub struct Ask<'a> {
     pub bytes_in: u64,
 }
 
-/// The imports a rule may have.
-pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    Rule::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    Ok(linker)
-}
-
 impl Callable {
     /// Calls one function in a fresh instance. `answer` looks at the answer before the instance is taken down and says in one line what
     /// is wrong with it, if something is.
     pub fn call<A: Weight, T>(
         &self,
         ask: Ask<'_>,
-        enter: impl FnOnce(&Rule, &mut Store<State>) -> wasmtime::Result<A>,
+        enter: impl FnOnce(&Rule<'_>, &mut Store<State>) -> wasmtime::Result<A>,
         answer: impl FnOnce(A) -> Result<T, Bad>,
     ) -> (Result<T, Box<Fault>>, Record) {
         let mut record = Record { correlation: correlation(), bytes_in: ask.bytes_in, ..Record::default() };
@@ -177,20 +175,20 @@ impl Callable {
     }
 
     /// A fresh instance, in a store with every limit in force before anything of the rule exists.
-    fn instance(&self, appointment: &str, started: Instant) -> (Store<State>, wasmtime::Result<Rule>) {
+    fn instance(&self, appointment: &str, started: Instant) -> (Store<State>, wasmtime::Result<Rule<'_>>) {
         #[cfg(feature = "bench")]
         if let Some((store, rule)) = super::bench::kept(self, appointment, started) {
             return (store, Ok(rule));
         }
-        let mut store = Store::new(self.pre.engine(), self.state(appointment));
+        let mut store = Store::new(self.linked.engine(), self.state(appointment));
         store.limiter(|state| &mut state.meter);
         self.arm(&mut store, started);
-        let rule = self.pre.instantiate(&mut store);
+        let rule = self.linked.instantiate(&mut store);
         (store, rule)
     }
 
     /// What is left of an instance whose call has ended.
-    fn taken_down(&self, store: Store<State>, rule: Option<Rule>) -> State {
+    fn taken_down(&self, store: Store<State>, rule: Option<Rule<'_>>) -> State {
         #[cfg(feature = "bench")]
         let store = match super::bench::keep(self, store, rule) {
             Ok(()) => return self.state(""),
@@ -207,6 +205,7 @@ impl Callable {
             lines: Lines::new(&self.limits),
             panic: None,
             settings: Arc::clone(&self.settings),
+            script: self.script.clone(),
             granted: Arc::clone(&self.granted),
             lookups: Arc::clone(&self.lookups),
             appointment: appointment.to_owned(),
@@ -258,6 +257,43 @@ impl Callable {
             (None, Phase::Start) => FaultKind::Start(clean(&error.root_cause().to_string())),
         }
     }
+}
+
+/// Why a script engine did not compile a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotCompiled {
+    /// The script has a mistake.
+    Script(ScriptError),
+    /// The engine itself failed, or the script made it go beyond a limit.
+    Fault(Box<Fault>),
+}
+
+/// Where and why a script is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptError {
+    pub message: String,
+    /// From 1; 0 where it is not known.
+    pub line: u32,
+    /// From 1; 0 where it is not known.
+    pub column: u32,
+}
+
+/// Lets a script engine compile a script under the engine's limits. Call it on a rule thread, or within [`super::Engine::run_here`].
+///
+/// # Errors
+/// [`NotCompiled`].
+pub fn compile_script(engine: &Callable, name: &str, source: &str) -> Result<Vec<u8>, NotCompiled> {
+    let (answer, _) = engine.call(
+        Ask { function: "compile", appointment: "", bytes_in: source.len() as u64 },
+        |rule, store| rule.compile(store, name, source),
+        |answer| match answer {
+            Ok(code) if code.len() as u64 > engine.limits.answer => Err(Bad::TooLarge),
+            answer => Ok(answer),
+        },
+    );
+    answer.map_err(NotCompiled::Fault)?.map_err(|error| {
+        NotCompiled::Script(ScriptError { message: clean(&error.message), line: error.line, column: error.column })
+    })
 }
 
 /// How the engine words that more was moved out of a rule than [`TRANSFER`] allows.
@@ -347,6 +383,17 @@ impl log::Host for State {
 impl settings::Host for State {
     fn get(&mut self, name: String) -> wit::Value {
         self.settings.get(&name).cloned().unwrap_or(wit::Value::Empty)
+    }
+
+    fn list(&mut self) -> Vec<wit::Field> {
+        let field = |(name, value): (&String, &wit::Value)| wit::Field { name: name.clone(), value: value.clone() };
+        self.settings.iter().map(field).collect()
+    }
+}
+
+impl script::Host for State {
+    fn code(&mut self) -> Vec<u8> {
+        self.script.as_deref().map(<[u8]>::to_vec).unwrap_or_default()
     }
 }
 

@@ -48,6 +48,8 @@ pub struct RuleInfo {
     pub name: String,
     /// Blank if the rule is disabled and could not be loaded.
     pub version: String,
+    /// The version of the contract it speaks; blank likewise.
+    pub api: String,
     pub file: String,
     /// Whether the file is the one built into the host.
     pub built_in: bool,
@@ -335,7 +337,7 @@ fn load_entry(pin: &Pin, engine: &Engine) -> Result<(Step, RuleInfo), Arc<Refuse
 }
 
 fn load_bytes(entry: &RuleEntry, bytes: &[u8], origin: Origin, engine: &Engine) -> Result<(Step, RuleInfo), Refused> {
-    let load::Accepted { mut callable, about } = load::accept(engine, bytes, &entry.limits)?;
+    let load::Accepted { mut callable, about } = load::accept(engine, &entry.file, bytes, &entry.limits)?;
     callable.settings = Arc::new(schema::settle(&about.settings_schema, &entry.settings).map_err(Refused::Settings)?);
     if let Some(kind) = about.lookups.iter().find(|kind| !entry.lookups.contains(kind)) {
         return Err(Refused::NotGranted { kind: kind.name() });
@@ -350,11 +352,12 @@ fn load_bytes(entry: &RuleEntry, bytes: &[u8], origin: Origin, engine: &Engine) 
         return Err(Refused::Directions);
     }
     let condition = entry.condition.as_deref().map(Condition::compile).transpose().map_err(Refused::Condition)?;
-    let About { version, purpose, hooks, settings_schema, .. } = about;
+    let About { version, api, purpose, hooks, settings_schema, .. } = about;
     let info = RuleInfo {
         order: 0,
         name: callable.identity.rule.clone(),
         version,
+        api,
         file: entry.file.clone(),
         built_in: origin == Origin::BuiltIn,
         origin,
@@ -388,6 +391,7 @@ impl RuleInfo {
             order,
             name,
             version: String::new(),
+            api: String::new(),
             file: entry.file.clone(),
             built_in: false,
             origin: Origin::Folder,

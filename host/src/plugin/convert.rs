@@ -13,11 +13,12 @@ use crate::model::{
     Address, Appointment, Attendee, AttendeeKind, Direction, Field, Importance, Link, Person, Recurrence, Response,
     Scalar, Sensitivity, ShowAs, Span, Status, Time, User, UserId, Value, Zone,
 };
-use crate::rules::{Conflict, Draft, Explanation, Failure, Resolution};
+use crate::rules::{Conflict, Draft, Explanation, Failure, NextStep, Resolution};
 
 const REMOVED: &str = "removed";
 const MAIL_ALLOWED: &str = "mail-allowed";
-const BODY_HTML: &str = "body-html";
+/// Of the source alone, and for reading only.
+pub const BODY_HTML: &str = "body-html";
 
 pub fn direction(direction: Direction) -> wit::Direction {
     match direction {
@@ -32,23 +33,44 @@ pub fn call(of: Direction, key: &str) -> wit::Call {
 
 /// The fields of an appointment that have a value.
 pub fn fields(appointment: &Appointment) -> Vec<wit::Field> {
-    let mut fields: Vec<wit::Field> = appointment
-        .fields()
-        .map(|field| wit::Field { name: field.name(), value: to_wit(appointment.get(&field)) })
-        .filter(|field| field.value != wit::Value::Empty)
-        .collect();
-    if let Some(html) = &appointment.body.html {
-        fields.push(wit::Field { name: BODY_HTML.to_owned(), value: wit::Value::Text(html.clone()) });
-    }
+    let with_value = |name: Field| Some((appointment.get(&name), name)).filter(|(value, _)| *value != Value::Empty);
+    let mut fields: Vec<wit::Field> =
+        appointment.fields().filter_map(with_value).map(|(value, name)| field(&name, value)).collect();
+    fields.extend(body_html(appointment));
     fields
+}
+
+pub fn field(field: &Field, value: Value) -> wit::Field {
+    wit::Field { name: field.name(), value: to_wit(value) }
+}
+
+/// The HTML an appointment's text came from, where its side has one.
+pub fn body_html(appointment: &Appointment) -> Option<wit::Field> {
+    let html = appointment.body.html.clone()?;
+    Some(wit::Field { name: BODY_HTML.to_owned(), value: wit::Value::Text(html) })
+}
+
+/// Says that a draft no longer has the HTML its source has.
+pub fn no_body_html() -> wit::Field {
+    wit::Field { name: BODY_HTML.to_owned(), value: wit::Value::Empty }
 }
 
 /// The fields of a draft, with what only drafts have.
 pub fn draft_fields(draft: &Draft) -> Vec<wit::Field> {
     let mut fields = fields(&draft.appointment);
-    fields.push(wit::Field { name: REMOVED.to_owned(), value: wit::Value::Flag(draft.removed) });
-    fields.push(wit::Field { name: MAIL_ALLOWED.to_owned(), value: wit::Value::Flag(draft.mail_allowed) });
+    fields.push(flag(REMOVED, draft.removed));
+    fields.push(flag(MAIL_ALLOWED, draft.mail_allowed));
     fields
+}
+
+/// What only drafts have, where it is another than at first.
+pub fn flags(removed: bool, mail_allowed: bool) -> impl Iterator<Item = wit::Field> {
+    let removed = removed.then(|| flag(REMOVED, true));
+    removed.into_iter().chain((!mail_allowed).then(|| flag(MAIL_ALLOWED, false)))
+}
+
+fn flag(name: &str, flag: bool) -> wit::Field {
+    wit::Field { name: name.to_owned(), value: wit::Value::Flag(flag) }
 }
 
 /// The draft with the edits made.
@@ -112,8 +134,12 @@ pub fn failure(failure: &Failure) -> wit::Failure {
 }
 
 pub fn explanation(rule: &str, explanation: wit::Explanation) -> Explanation {
-    let wit::Explanation { title, text, hint, more: _ } = explanation;
-    Explanation { rule: rule.to_owned(), title: clean(&title), text: clean(&text), hint: clean(&hint), next: None }
+    let wit::Explanation { title, text, hint, next, more: _ } = explanation;
+    let next = next.map(|next| match next {
+        wit::NextStep::Retry => NextStep::Retry,
+        wit::NextStep::Park => NextStep::Park,
+    });
+    Explanation { rule: rule.to_owned(), title: clean(&title), text: clean(&text), hint: clean(&hint), next }
 }
 
 pub fn user(user: &User) -> wit::User {
@@ -193,6 +219,18 @@ impl Weight for Option<wit::Explanation> {
 impl Weight for Option<String> {
     fn weight(&self) -> u64 {
         self.as_ref().map_or(0, |text| text.len() as u64)
+    }
+}
+
+impl<T: Weight, E> Weight for Result<T, E> {
+    fn weight(&self) -> u64 {
+        self.as_ref().map_or(0, Weight::weight)
+    }
+}
+
+impl Weight for Vec<u8> {
+    fn weight(&self) -> u64 {
+        self.len() as u64
     }
 }
 

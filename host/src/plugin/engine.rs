@@ -23,6 +23,7 @@ use super::call::State;
 use super::compile::{self, CompileError, CompileLimits, Compiler};
 use super::limits::{Limits, clean};
 use super::load::hex;
+use super::script::Scripts;
 use clock::RuleClock;
 pub use threads::Busy;
 use threads::Threads;
@@ -79,6 +80,7 @@ struct Shared {
     /// What compiled code must be made for to run here: the engine's version, its settings, the processor.
     target: String,
     compiled: AtomicU64,
+    scripts: Scripts,
 }
 
 /// Compiled rules in memory, each with when it was last asked for.
@@ -111,7 +113,7 @@ impl Engine {
     pub fn with(options: EngineOptions) -> Result<Self, EngineError> {
         let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         let wasm = wasm_engine(threads)?;
-        let linker = super::call::linker(&wasm).map_err(|cause| EngineError(format!("{cause:#}")))?;
+        let linker = super::contract::linker(&wasm).map_err(|cause| EngineError(format!("{cause:#}")))?;
         let clock = RuleClock::start(&wasm).map_err(|cause| EngineError(cause.to_string()))?;
         let shared = Shared {
             linker,
@@ -124,6 +126,7 @@ impl Engine {
             compile_limits: options.compile_limits,
             target: target(&wasm),
             compiled: AtomicU64::new(0),
+            scripts: Scripts::default(),
             wasm,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -136,6 +139,11 @@ impl Engine {
 
     pub(super) fn linker(&self) -> &Linker<State> {
         &self.shared.linker
+    }
+
+    /// The engine for scripts, and the scripts it compiled.
+    pub(super) fn scripts(&self) -> &Scripts {
+        &self.shared.scripts
     }
 
     /// Compiles a validated component, or finds it among those compiled before, in memory or on disk.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
-use super::default_rules;
 use super::limits::Limits;
 use super::load::{self, Refused};
 use super::lookup::Kind;
+use super::{default_rules, fixture, script};
 use crate::model::Direction;
 
 /// What the operator writes about rules.
@@ -170,6 +170,8 @@ pub(super) struct Source {
     pub origin: Origin,
     /// In minisign's format.
     pub signature: Option<String>,
+    /// A script's fixtures, as [`fixture::section`] writes them, or what is wrong with them. A component carries its own.
+    pub beside: Result<Bytes, String>,
 }
 
 /// An entry with the bytes it means.
@@ -181,7 +183,20 @@ pub(super) struct Pin {
 
 impl Source {
     pub(super) fn new(bytes: Bytes, origin: Origin, signature: Option<String>) -> Self {
-        Self { digest: load::digest(&bytes), bytes, origin, signature }
+        Self { digest: load::digest(&bytes), bytes, origin, signature, beside: Ok(Bytes::new()) }
+    }
+
+    /// With the fixtures that lie beside a script in the rules folder.
+    fn with_fixtures(self, path: &Path) -> Self {
+        if !script::is_script(&path.to_string_lossy()) {
+            return self;
+        }
+        let beside = match fixture::read_folder(&fixture::beside(path)) {
+            Ok(fixtures) if fixtures.is_empty() => Ok(Bytes::new()),
+            Ok(fixtures) => Ok(fixture::section(&fixtures).into()),
+            Err(error) => Err(crate::error::Chain(&error).to_string()),
+        };
+        Self { beside, ..self }
     }
 
     pub(super) fn of(config: &ChainConfig, file: &str) -> Result<Self, Refused> {
@@ -192,7 +207,7 @@ impl Source {
                 Ok(bytes) => {
                     let beside = read_limited(&signature_path(&path), SIGNATURE_BYTES_MAX).ok();
                     let signature = beside.and_then(|text| String::from_utf8(text).ok());
-                    return Ok(Self::new(bytes.into(), Origin::Folder, signature));
+                    return Ok(Self::new(bytes.into(), Origin::Folder, signature).with_fixtures(&path));
                 }
             }
         }

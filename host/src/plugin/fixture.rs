@@ -19,8 +19,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use bless::blessed;
-pub(super) use carried::{SECTION, section};
-pub use carried::{carried, read_folder};
+pub(super) use carried::{SECTION, read_section};
+pub use carried::{beside, carried, read_folder, section};
 pub use json::FixtureError;
 pub use lookups::Lookups;
 pub(super) use outcome::edits;

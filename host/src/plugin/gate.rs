@@ -16,7 +16,7 @@ use super::engine::Engine;
 use super::entry::Pin;
 use super::lookup::LookupSource;
 
-pub use checks::{Recent, Trials};
+pub use checks::{Fixtures, Recent, Trials};
 pub(super) use compare::file_lines;
 pub use report::{
     FixtureLine, GateReport, RefusedFile, ReplayLine, ReplaySummary, RuleChange, RuleChangeKind, VersionRef,
@@ -25,10 +25,10 @@ pub use report::{
 /// Fixtures whose failures are listed one by one; the rest are counted.
 const OBJECTIONS_MAX: usize = 20;
 
-/// What is tried on a proposed chain besides loading it. The one place where fixtures and recorded calls come in.
+/// What is tried on a proposed chain besides loading it. Fixtures and recorded calls come in here alone.
 pub trait Checks: Send + Sync {
     /// Runs the fixtures that travel with a rule's file. `alone` is a chain of that rule only, as its entry has it.
-    fn fixtures(&self, file: &str, bytes: &[u8], alone: &Chain) -> Vec<FixtureLine>;
+    fn fixtures(&self, file: &str, rule: Fixtures<'_>, alone: &Chain) -> Vec<FixtureLine>;
 
     /// Takes the recorded calls through both chains; nothing if none are recorded. Called on a thread that may wait.
     fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary>;
@@ -39,7 +39,7 @@ pub trait Checks: Send + Sync {
 pub struct NoChecks;
 
 impl Checks for NoChecks {
-    fn fixtures(&self, _: &str, _: &[u8], _: &Chain) -> Vec<FixtureLine> {
+    fn fixtures(&self, _: &str, _: Fixtures<'_>, _: &Chain) -> Vec<FixtureLine> {
         Vec::new()
     }
 
@@ -107,7 +107,9 @@ impl Gate {
         for (pin, entry) in pins.iter().zip(entries) {
             let (true, Ok(source)) = (pin.entry.enabled && !before.contains(entry), &pin.source) else { continue };
             match Chain::of(std::slice::from_ref(pin), &self.engine, &self.lookups) {
-                Ok(alone) => report.fixtures.extend(self.checks.fixtures(&pin.entry.file, &source.bytes, &alone)),
+                Ok(alone) => {
+                    report.fixtures.extend(self.checks.fixtures(&pin.entry.file, Fixtures::of(source), &alone))
+                }
                 // It was accepted a moment ago as part of the chain.
                 Err(error) => report.warnings.push(error.to_string()),
             }

@@ -5,7 +5,8 @@
 use super::engine::Engine;
 use super::fixture::{self, Fixture, FixtureError};
 use super::limits::{Limits, clean};
-use super::load::{self, About, Refused, Shape};
+use super::load::shape::Shape;
+use super::load::{self, About, Refused};
 
 /// What a file is.
 #[derive(Debug)]
@@ -49,6 +50,6 @@ pub fn inspect(engine: &Engine, file: &str, bytes: &[u8]) -> Inspection {
         contract: shape.api,
         sections,
         fixtures: fixture::carried(bytes),
-        about: load::accept(engine, bytes, &Limits::default()).map(|accepted| accepted.about),
+        about: load::accept(engine, file, bytes, &Limits::default()).map(|accepted| accepted.about),
     }
 }

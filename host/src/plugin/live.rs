@@ -250,7 +250,7 @@ impl Live {
         self.commit(proposed)
     }
 
-    /// Puts another configuration in force.
+    /// Puts another configuration in force, whatever speaks against it.
     ///
     /// # Errors
     /// [`LifecycleError`]; the old chain and the old configuration stay then.
@@ -303,9 +303,13 @@ impl Live {
             return Err(LifecycleError::Stale { base, current: state.record.number });
         }
         let from_outside = matches!(reason.cause, Cause::Config | Cause::Folder);
-        if report.unchanged && reason.sources.same_files(&state.record.sources) && config.is_none() {
+        let (asked, then) = (&reason.sources, &state.record.sources);
+        if report.unchanged && asked.same_files(then) && asked.config == then.config {
             if from_outside {
                 state.pending = None;
+            }
+            if let Some(config) = config {
+                state.config = config;
             }
             return Ok(self.current().generation());
         }
@@ -455,7 +459,7 @@ impl Parts {
                 record.file
             ))
         })?;
-        Ok(Source { bytes, digest: digest.to_owned(), origin: record.origin(), signature })
+        Ok(Source { bytes, digest: digest.to_owned(), origin: record.origin(), signature, beside: Ok(Bytes::new()) })
     }
 
     /// A file the operator trusts, or why not.

@@ -4,34 +4,40 @@
 //! the host's own rights; a rule for another version of the contract is told both versions and the remedy; the rule's
 //! start and `describe` run under its limits. Must not know: where the bytes come from.
 
+pub(super) mod shape;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use wasmparser::{Parser, Payload, Validator};
+use wasmparser::{Parser, Validator};
 
-use super::bindings::RulePre;
+use self::shape::Shape;
 use super::bindings::daybridge::rules::types as wit;
 use super::call::{Ask, Bad, Callable, Record};
 use super::condition::Mistake;
+use super::contract::{Linked, Number, Unfit, Version};
 use super::engine::{Engine, one_line};
 use super::limits::{Limits, clean};
 use super::lookup::{Kind, NoLookups};
 use super::observe::{Observers, RuleVersion};
+use super::passage::Reads;
+use super::script;
 use crate::model::Direction;
 use crate::rules::{Fault, FaultKind, Generation};
 
 /// A rule larger than this is not a rule: the default ones take a few tens of KB, one with a script engine inside a few MB.
 pub const SIZE_MAX: u64 = 16 << 20;
 
-/// The version of the contract this host offers. Rules built for an earlier patch of it load too.
-pub const API: &str = "0.1.0";
+/// The newest version of the contract, which this host and its SDK speak. Older ones are served beside it.
+pub const API: &str = "0.2.0";
+
+/// The SDK to build a rule with for [`API`].
+const SDK: &str = "daybridge-rule 0.2";
 
 /// The custom section in which SDKs write the version of the contract they speak.
 const API_SECTION: &str = "daybridge:api";
-const PACKAGE: &str = "daybridge:rules/";
-const OFFERED: [&str; 4] = ["types", "log", "settings", "lookup"];
 
 /// Why a file is not accepted as a rule. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,21 +59,36 @@ pub enum Refused {
     #[error("is damaged: {0}; build or copy it again")]
     Broken(String),
     #[error(
-        "was built for daybridge:rules {rule}, this host offers {API}; rebuild it with daybridge-rule {API}, or update the host"
+        "was built for daybridge:rules {rule}, but this host offers {}; rebuild it with {SDK}{update}{missing}",
+        offered()
     )]
-    Version { rule: String },
+    Version { rule: String, update: String, missing: String },
     #[error(
-        "does not export daybridge:rules/hooks@{API} (it exports {exports}); build it for the world `rule` of daybridge:rules@{API}"
+        "says that it was built for daybridge:rules {said}, but exports daybridge:rules/hooks@{exported}; rebuild it with one version of the SDK, best {SDK}"
+    )]
+    Disagrees { said: String, exported: String },
+    #[error(
+        "does not export daybridge:rules/hooks (it exports {exports}); build it for the world `rule` of daybridge:rules {API}"
     )]
     World { exports: String },
-    #[error("imports {import}, but a rule may use nothing but daybridge:rules/log, settings and lookup@{API}{remedy}")]
-    Import { import: String, remedy: &'static str },
-    #[error("does not fit daybridge:rules@{API}: {0}; rebuild it with daybridge-rule {API}")]
-    Link(String),
+    #[error(
+        "imports {imports}, but a rule may use nothing but log, settings and lookup of daybridge:rules {version}; {remedy}"
+    )]
+    Import { imports: String, version: Number, remedy: &'static str },
+    #[error("does not fit daybridge:rules {version}: {what}; rebuild it with {SDK}")]
+    Unfit { version: Number, what: String },
+    #[error("is an engine for scripts, not a rule; name a script in its place")]
+    ScriptEngine,
     #[error("cannot be compiled: {0}")]
     Compile(String),
     #[error("does not start: {}", start(.0))]
     Start(#[source] Box<Fault>),
+    #[error("has {size} bytes, more than the {} a script may have", script::SIZE_MAX)]
+    ScriptTooLarge { size: u64 },
+    #[error("is not text in UTF-8 (its byte {at} is not); save it with that encoding")]
+    ScriptNotText { at: usize },
+    #[error("has a mistake at {place}: {message}")]
+    Script { message: String, place: String },
     #[error("describes itself badly: {0}")]
     Description(String),
     #[error("{0}")]
@@ -93,9 +114,13 @@ pub enum Refused {
 pub struct About {
     pub name: String,
     pub version: String,
+    /// The version of the contract it speaks.
+    pub api: String,
     pub purpose: String,
     pub hooks: Vec<Hook>,
     pub directions: Vec<Direction>,
+    /// Names of the fields it is shown; none: all of them.
+    pub reads: Vec<String>,
     pub settings_schema: String,
     pub lookups: Vec<Kind>,
 }
@@ -115,32 +140,86 @@ pub(super) struct Accepted {
     pub about: About,
 }
 
-/// Takes a file's bytes through the gate.
+/// Takes a file's bytes through the gate. Its name tells a script from a component.
 ///
 /// # Errors
 /// [`Refused`], the first thing that is wrong.
-pub(super) fn accept(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<Accepted, Refused> {
+pub(super) fn accept(engine: &Engine, file: &str, bytes: &[u8], limits: &Limits) -> Result<Accepted, Refused> {
+    if script::is_script(file) {
+        return script::accept(engine, file, bytes, limits);
+    }
+    let prepared = prepare(engine, bytes, limits)?;
+    if prepared.callable.linked.is_script_engine() {
+        return Err(Refused::ScriptEngine);
+    }
+    described(engine, prepared)
+}
+
+/// A component that can be called but was not asked yet what it is: a rule, or an engine for scripts.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub callable: Callable,
+    /// The version of the contract it speaks, as it names it.
+    api: String,
+}
+
+/// Checks, compiles and links a component.
+///
+/// # Errors
+/// [`Refused`], the first thing that is wrong.
+pub(super) fn prepare(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<Prepared, Refused> {
     limits.check().map_err(Refused::Limits)?;
-    examine(bytes)?;
+    let (shape, (version, api)) = examine(bytes)?;
     let digest = digest(bytes);
     let component = engine.compile(&digest, bytes).map_err(|cause| Refused::Compile(cause.to_string()))?;
-    let link = |cause: wasmtime::Error| Refused::Link(one_line(&cause));
-    let pre = engine.linker().instantiate_pre(&component).and_then(RulePre::new).map_err(link)?;
-    let mut callable = Callable {
-        pre,
+    let linked = Linked::new(engine.linker(), &component, version).map_err(|unfit| unlinked(&shape, version, unfit))?;
+    let callable = Callable {
+        linked,
         identity: RuleVersion { rule: String::new(), version: String::new(), digest },
         step: 0,
         limits: limits.clone(),
         settings: Arc::new(BTreeMap::new()),
+        reads: Reads::default(),
+        script: None,
         granted: Arc::new([]),
         lookups: Arc::new(NoLookups),
         observers: Observers::default(),
         generation: Generation::default(),
     };
-    let about = describe(engine, &callable)?;
+    Ok(Prepared { callable, api })
+}
+
+/// Asks a prepared component what it is, a script engine with the script it has by now.
+///
+/// # Errors
+/// [`Refused`] if it does not start, or describes itself badly.
+pub(super) fn described(engine: &Engine, Prepared { mut callable, api }: Prepared) -> Result<Accepted, Refused> {
+    let about = describe(engine, &callable, api)?;
     callable.identity.rule.clone_from(&about.name);
     callable.identity.version.clone_from(&about.version);
+    callable.reads = Reads::new(&about.reads);
     Ok(Accepted { callable, about })
+}
+
+/// What does not fit, in our own words: the engine's are about its own types.
+fn unlinked(shape: &Shape, version: Version, unfit: Unfit) -> Refused {
+    let what = match unfit {
+        Unfit::Missing(function) => format!("its hooks have no function {function}"),
+        Unfit::Engine(cause) => {
+            let cause = one_line(&cause);
+            tracing::debug!(error = cause, "A component cannot be linked");
+            match shape.import_in(&cause) {
+                Some(import) => format!("what it imports as {} is something else there", clean(import)),
+                None => "what it imports is something else there".to_owned(),
+            }
+        }
+    };
+    Refused::Unfit { version: version.number(), what }
+}
+
+/// The versions of the contract that are served, for people.
+fn offered() -> String {
+    Version::ALL.map(|version| version.number().to_string()).join(" and ")
 }
 
 /// What a fault before the first call was, without saying twice that it was at the start.
@@ -151,22 +230,32 @@ fn start(fault: &Fault) -> String {
     }
 }
 
-fn describe(engine: &Engine, callable: &Callable) -> Result<About, Refused> {
+fn describe(engine: &Engine, callable: &Callable, api: String) -> Result<About, Refused> {
     let (described, _): (_, Record) = engine.run_here(|| {
         callable.call(
             Ask { function: "describe", appointment: "", bytes_in: 0 },
-            |rule, store| rule.daybridge_rules_hooks().call_describe(store),
-            |description| about(description).map_err(Bad::Value),
+            |rule, store| match rule.check(store) {
+                Ok(()) => rule.describe(store).map(Ok),
+                Err(function) => Ok(Err(function)),
+            },
+            |description| match description {
+                Ok(description) => about(description, api).map(Ok).map_err(Bad::Value),
+                Err(function) => Ok(Err(function)),
+            },
         )
     });
-    described.map_err(|fault| match fault.kind {
+    let described = described.map_err(|fault| match fault.kind {
         FaultKind::Answer(what) => Refused::Description(what),
         _ => Refused::Start(fault),
+    })?;
+    described.map_err(|function| {
+        let what = format!("its function {function} takes or answers something else");
+        Refused::Unfit { version: callable.linked.version().number(), what }
     })
 }
 
 /// Everything about a file that can be said without compiling it.
-fn examine(bytes: &[u8]) -> Result<(), Refused> {
+fn examine(bytes: &[u8]) -> Result<(Shape, (Version, String)), Refused> {
     let size = bytes.len() as u64;
     if size > SIZE_MAX {
         return Err(Refused::TooLarge { size });
@@ -186,93 +275,15 @@ fn examine(bytes: &[u8]) -> Result<(), Refused> {
     }
     let broken = |cause: wasmparser::BinaryReaderError| Refused::Broken(clean(cause.message()));
     let shape = Shape::read(bytes).map_err(broken)?;
-    shape.check()?;
+    let speaks = shape.check()?;
     Validator::new().validate_all(bytes).map_err(broken)?;
-    Ok(())
-}
-
-/// Names on the outside of a component.
-#[derive(Default)]
-pub(super) struct Shape {
-    pub imports: Vec<String>,
-    pub exports: Vec<String>,
-    pub api: Option<String>,
-}
-
-impl Shape {
-    pub fn read(bytes: &[u8]) -> Result<Self, wasmparser::BinaryReaderError> {
-        let mut shape = Self::default();
-        // Modules and components inside this one have imports and exports of their own, which are its own affair.
-        let mut depth = 0_usize;
-        for payload in Parser::new(0).parse_all(bytes) {
-            match payload? {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-                Payload::End(_) => depth = depth.saturating_sub(1),
-                Payload::ComponentImportSection(section) if depth == 0 => {
-                    for import in section {
-                        shape.imports.push(import?.name.name.to_owned());
-                    }
-                }
-                Payload::ComponentExportSection(section) if depth == 0 => {
-                    for export in section {
-                        shape.exports.push(export?.name.name.to_owned());
-                    }
-                }
-                Payload::CustomSection(section) if section.name() == API_SECTION => {
-                    shape.api.get_or_insert(clean(&String::from_utf8_lossy(section.data())));
-                }
-                _ => {}
-            }
-        }
-        Ok(shape)
-    }
-
-    fn check(&self) -> Result<(), Refused> {
-        if let Some(rule) = self.api.as_ref().filter(|rule| !offers(rule)) {
-            return Err(Refused::Version { rule: rule.clone() });
-        }
-        let hooks = self.exports.iter().find_map(|export| export.strip_prefix(PACKAGE)?.strip_prefix("hooks@"));
-        match hooks {
-            Some(rule) if offers(rule) => {}
-            Some(rule) => return Err(Refused::Version { rule: clean(rule) }),
-            None => {
-                let exports =
-                    if self.exports.is_empty() { "nothing".to_owned() } else { clean(&self.exports.join(", ")) };
-                return Err(Refused::World { exports });
-            }
-        }
-        let foreign = |import: &&String| {
-            let ours = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'));
-            !ours.is_some_and(|(name, version)| OFFERED.contains(&name) && offers(version))
-        };
-        match self.imports.iter().find(foreign) {
-            None => Ok(()),
-            Some(import) if import.starts_with("wasi:") => {
-                Err(Refused::Import { import: clean(import), remedy: "; build it for wasm32-unknown-unknown" })
-            }
-            Some(import) => Err(Refused::Import { import: clean(import), remedy: "" }),
-        }
-    }
-}
-
-/// Whether a rule of that version of the contract can run here: same major and minor number, same or earlier patch.
-fn offers(version: &str) -> bool {
-    let parse = |text: &str| -> Option<[u32; 3]> {
-        let mut parts = text.split('.').map(|part| part.parse().ok());
-        let parsed = [parts.next()??, parts.next()??, parts.next()??];
-        parts.next().is_none().then_some(parsed)
-    };
-    match (parse(version), parse(API)) {
-        (Some([major, minor, patch]), Some([our_major, our_minor, our_patch])) => {
-            (major, minor) == (our_major, our_minor) && patch <= our_patch
-        }
-        _ => false,
-    }
+    Ok((shape, speaks))
 }
 
 /// Checks what a rule says about itself.
-fn about(description: wit::Description) -> Result<About, String> {
-    let wit::Description { name, version, purpose, hooks, directions, settings_schema, lookups, more: _ } = description;
+fn about(description: wit::Description, api: String) -> Result<About, String> {
+    let wit::Description { name, version, purpose, hooks, directions, reads, settings_schema, lookups, more: _ } =
+        description;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Err(format!("its name is {:?}, but must be 1 to 64 letters, digits, - or _", clean(&name)));
@@ -298,9 +309,11 @@ fn about(description: wit::Description) -> Result<About, String> {
     Ok(About {
         name,
         version: clean(&version),
+        api,
         purpose: clean(&purpose),
         hooks: hooks.into_iter().map(hook).collect(),
         directions: directions.into_iter().map(direction).collect(),
+        reads,
         settings_schema,
         lookups: lookups.into_iter().map(lookup).collect(),
     })
@@ -325,16 +338,19 @@ mod tests {
 
     #[test]
     fn versions_of_the_contract() {
-        for (version, offered) in [
-            ("0.1.0", true),
-            ("0.1.1", false),
-            ("0.2.0", false),
-            ("1.0.0", false),
-            ("0.1", false),
-            ("", false),
-            ("0.1.0.0", false),
+        for (number, serving) in [
+            ("0.1.0", Some(Version::V0_1)),
+            ("0.1.1", None),
+            ("0.2.0", Some(Version::V0_2)),
+            ("0.3.0", None),
+            ("1.0.0", None),
+            ("0.1", None),
+            ("", None),
+            ("0.1.0.0", None),
         ] {
-            assert_eq!(offers(version), offered, "{version:?}");
+            assert_eq!(Number::parse(number).and_then(Version::serving), serving, "{number:?}");
         }
+        assert_eq!(Version::NEWEST.number().to_string(), API);
+        assert!(SDK.ends_with(" 0.2") && API.starts_with("0.2."));
     }
 }

@@ -78,13 +78,30 @@ pub struct Built {
 /// # Errors
 /// [`PackageError`], with the compiler's own words where it refused the code.
 pub fn build_rule(crate_dir: &Path, out: &Path, target: Option<&Path>) -> Result<Built, PackageError> {
+    build_finished(crate_dir, out, target, &|_, component| Ok(component))
+}
+
+/// What is done to a component before it is written, given the name of its crate; one line if it cannot be done.
+pub type Finish = dyn Fn(&str, Vec<u8>) -> Result<Vec<u8>, String>;
+
+/// As [`build_rule`], with a last step on the component.
+///
+/// # Errors
+/// As [`build_rule`], and if the last step fails.
+pub fn build_finished(
+    crate_dir: &Path,
+    out: &Path,
+    target: Option<&Path>,
+    finish: &Finish,
+) -> Result<Built, PackageError> {
     let source = source_digest(&source_folders(crate_dir))?;
     let fixtures = fixture::read_folder(&crate_dir.join("fixtures")).map_err(PackageError::Fixture)?;
     let module = compile(crate_dir, target)?;
     let core =
         std::fs::read(&module).map_err(|cause| PackageError::File { act: "read", path: module.clone(), cause })?;
-    let mut component =
-        componentise(&core, &source).map_err(|reason| PackageError::Component { module: module.clone(), reason })?;
+    let name = crate_dir.file_name().unwrap_or_default().to_string_lossy();
+    let component = componentise(&core, &source).and_then(|component| finish(&name, component));
+    let mut component = component.map_err(|reason| PackageError::Component { module: module.clone(), reason })?;
     if !fixtures.is_empty() {
         append_section(&mut component, fixture::SECTION, &fixture::section(&fixtures));
     }
@@ -115,13 +132,24 @@ pub fn source_of(component: &[u8]) -> Option<String> {
     })
 }
 
-/// What a rule is built from: its crate, and within Daybridge's own repository the SDK and the contract beside it.
+/// What a rule is built from: its crate, and within Daybridge's own repository the SDK beside it and the newest version of
+/// the contract, which is the one the SDK speaks.
 pub fn source_folders(crate_dir: &Path) -> Vec<PathBuf> {
     let mut folders = vec![crate_dir.to_owned()];
-    let shared = |root: &Path| ["guest-sdk", "wit"].map(|name| root.join(name));
-    let root = crate_dir.ancestors().skip(1).map(shared).find(|shared| shared.iter().all(|folder| folder.is_dir()));
-    folders.extend(root.into_iter().flatten());
+    let shared = |root: &Path| Some([root.join("guest-sdk"), newest_contract(&root.join("wit"))?]);
+    let mut roots = crate_dir.ancestors().skip(1).filter_map(shared);
+    folders.extend(roots.find(|shared| shared.iter().all(|folder| folder.is_dir())).into_iter().flatten());
     folders
+}
+
+/// The folder of the highest version, `v0.10` after `v0.9`.
+fn newest_contract(wit: &Path) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(wit).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let version = |folder: &PathBuf| -> Option<(u32, u32)> {
+        let (major, minor) = folder.file_name()?.to_str()?.strip_prefix('v')?.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    folders.filter(|folder| version(folder).is_some()).max_by_key(version)
 }
 
 /// Hex SHA-256 over relative names and contents of all source files in some folders. Independent of where they lie.
@@ -145,7 +173,7 @@ pub fn source_digest(folders: &[PathBuf]) -> Result<String, PackageError> {
     Ok(load::hex(&whole.finalize()))
 }
 
-/// Files by relative name with `/`. Hidden files and build output are no sources, nor is text for people.
+/// Files by relative name with `/`. Hidden files and build output are no sources, nor is what only people and editors read.
 fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<(), PackageError> {
     let error = |cause| PackageError::File { act: "read", path: folder.to_owned(), cause };
     for entry in std::fs::read_dir(folder).map_err(error)? {
@@ -154,8 +182,8 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -
         let relative = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let is_folder = entry.file_type().map_err(error)?.is_dir();
         match name.as_str() {
-            name if name.starts_with('.') || name.ends_with(".md") => {}
-            "target" | "Cargo.lock" => {}
+            name if name.starts_with('.') || name.ends_with(".md") || name.ends_with(".d.ts") => {}
+            "target" | "Cargo.lock" | "examples" => {}
             _ if is_folder => collect(&entry.path(), &relative, files)?,
             _ => {
                 files.insert(relative, entry.path());
@@ -166,14 +194,15 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -
 }
 
 /// Builds all rules of a folder of crates into its `dist` folder, and writes the manifest that says what they were built
-/// from.
+/// from. `finish` is the last step for each.
 ///
 /// # Errors
 /// The first crate that cannot be built.
-pub fn build_dist(plugins: &Path, target: Option<&Path>) -> Result<Vec<Built>, PackageError> {
+pub fn build_dist(plugins: &Path, target: Option<&Path>, finish: &Finish) -> Result<Vec<Built>, PackageError> {
+    let out = |name: &str| plugins.join("dist").join(format!("{name}.wasm"));
     let built: Vec<Built> = rule_crates(plugins)?
         .iter()
-        .map(|(name, folder)| build_rule(folder, &plugins.join("dist").join(format!("{name}.wasm")), target))
+        .map(|(name, folder)| build_finished(folder, &out(name), target, finish))
         .collect::<Result<_, _>>()?;
     write_manifest(&plugins.join("dist"), &built)?;
     Ok(built)
@@ -265,8 +294,7 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
     let output = cargo.output().map_err(|cause| PackageError::Cargo { program, cause })?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        let missing = words.contains("can't find crate for `core`") || words.contains("can't find crate for `std`");
-        let hint = if missing { ": the target is missing; run: rustup target add wasm32-unknown-unknown" } else { "" };
+        let hint = missing_tool(&words);
         return Err(PackageError::Build { folder: crate_dir.to_owned(), output: words, hint });
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -277,6 +305,18 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .rfind(|file| file.extension().is_some_and(|end| end == "wasm"));
     module.ok_or_else(|| PackageError::NoModule { folder: crate_dir.to_owned() })
+}
+
+/// What to install, where the compiler's words say that something is not there.
+fn missing_tool(words: &str) -> &'static str {
+    if words.contains("can't find crate for `core`") || words.contains("can't find crate for `std`") {
+        ": the target is missing; run: rustup target add wasm32-unknown-unknown"
+    } else if words.contains("failed to find tool") {
+        ": a C compiler for WebAssembly is missing; install Debian's clang-19 and llvm-19, or set \
+         CC_wasm32_unknown_unknown and AR_wasm32_unknown_unknown to others"
+    } else {
+        ""
+    }
 }
 
 /// Compiler flags that take this machine's paths out of panic messages.

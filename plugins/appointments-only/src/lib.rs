@@ -6,7 +6,7 @@ struct AppointmentsOnly;
 
 impl Rule for AppointmentsOnly {
     fn describe() -> Description {
-        Description::new("Leaves out recurring appointments")
+        Description::new("Leaves out recurring appointments").reads(["recurrence"])
     }
 
     fn apply(_: &Context, source: &Appointment, _: &mut Draft) -> Answer {

@@ -8,6 +8,7 @@ impl Rule for Category {
     fn describe() -> Description {
         Description::new("Adds a category to what goes to Exchange")
             .directions([Direction::CrmToExchange])
+            .reads(["categories"])
             .setting(Setting::text("name", "CRM", "The category to add"))
     }
 

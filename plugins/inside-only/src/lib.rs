@@ -8,6 +8,7 @@ impl Rule for InsideOnly {
     fn describe() -> Description {
         Description::new("Keeps company, person, responses and custom columns inside the CRM")
             .directions([Direction::CrmToExchange])
+            .reads(["regarding", "responses", "custom.*"])
     }
 
     fn apply(_: &Context, _: &Appointment, draft: &mut Draft) -> Answer {
@@ -31,7 +32,7 @@ mod tests {
         let mut source = Appointment::new("Budget");
         source.regarding = vec![Link { entity: "company".into(), id: "7".into(), name: "Acme".into() }];
         source.responses = "Terry Smith: accepted".into();
-        source.custom.insert("comm_x".into(), Scalar::Text("secret".into()));
+        source.custom.insert("comm_x", Scalar::Text("secret".into()));
         let draft = Test::<InsideOnly>::crm_to_exchange().draft(&source);
         assert_eq!(draft, Draft::of(&Appointment::new("Budget")));
     }

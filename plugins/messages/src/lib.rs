@@ -7,7 +7,7 @@ struct Messages;
 
 impl Rule for Messages {
     fn describe() -> Description {
-        Description::new("Explains failures in plain words, with what to do").hooks([Hook::Explain])
+        Description::new("Explains failures in plain words, with what to do")
     }
 
     fn explain(_: &Context, failure: &Failure) -> Option<Explanation> {
@@ -100,7 +100,7 @@ const WORDS: &[(&str, &str, &str, &str)] = &[
      "The appointment is kept. See the message; then: daybridge queue retry"),
 ];
 
-export!(Messages);
+export!(Messages, explain);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ struct Privacy;
 impl Rule for Privacy {
     fn describe() -> Description {
         Description::new("Private stays private; personal and confidential in Exchange are private in the CRM")
+            .reads(["sensitivity", "body"])
             .setting(Setting::flag("mask-body", false, "Keep the description of private appointments inside the CRM"))
     }
 

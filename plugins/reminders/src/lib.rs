@@ -6,7 +6,7 @@ struct Reminders;
 
 impl Rule for Reminders {
     fn describe() -> Description {
-        Description::new("Copies reminders to the other side, if wanted").setting(Setting::flag(
+        Description::new("Copies reminders to the other side, if wanted").reads(["reminder"]).setting(Setting::flag(
             "copy-reminders",
             true,
             "Copy Reminders: the other side reminds too",

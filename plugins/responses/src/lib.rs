@@ -8,6 +8,7 @@ impl Rule for Responses {
     fn describe() -> Description {
         Description::new("Lists the attendees' answers in the CRM's responses column")
             .directions([Direction::ExchangeToCrm])
+            .reads(["attendees", "responses"])
     }
 
     fn apply(_: &Context, source: &Appointment, draft: &mut Draft) -> Answer {

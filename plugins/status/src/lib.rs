@@ -11,6 +11,7 @@ impl Rule for StatusMeaning {
         Description::new(
             "Cancelled removes the appointment from Exchange; complete drops its reminder and sends no mail",
         )
+        .reads(["status", "reminder"])
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {

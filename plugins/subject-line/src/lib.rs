@@ -7,14 +7,14 @@ struct SubjectLine;
 
 impl Rule for SubjectLine {
     fn describe() -> Description {
-        Description::new("Makes the subject in Exchange from the first line of the CRM description, and back").setting(
-            Setting::choice(
+        Description::new("Makes the subject in Exchange from the first line of the CRM description, and back")
+            .reads(["subject", "body"])
+            .setting(Setting::choice(
                 "mode",
                 &["auto", "first-line", "field"],
                 "auto: the CRM subject, or the first line of the description where it is blank; first-line: always the \
                  first line of the description; field: always the CRM subject",
-            ),
-        )
+            ))
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {

@@ -7,6 +7,7 @@ struct SubjectTag;
 impl Rule for SubjectTag {
     fn describe() -> Description {
         Description::new("Puts a tag before subjects in Exchange, and takes it off on the way back")
+            .reads(["subject"])
             .setting(Setting::text("tag", "[CRM] ", "Text before the subject"))
     }
 

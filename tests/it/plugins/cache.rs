@@ -62,7 +62,7 @@ async fn a_start_compiles_what_is_new_and_nobody_else_reads_the_code() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_as_it_was_written_is_compiled_again_and_replaced() {
+async fn r22_a_file_that_is_not_as_it_was_written_is_compiled_again_and_replaced() {
     let (_above, folder) = filled().await;
     let files = code(&folder);
     let good = fs::read(&files[0]).expect("a file");
@@ -91,7 +91,7 @@ async fn a_file_that_is_not_as_it_was_written_is_compiled_again_and_replaced() {
 }
 
 #[tokio::test]
-async fn code_of_another_engine_or_another_host_is_not_used() {
+async fn r22_code_of_another_engine_or_another_host_is_not_used() {
     let (_above, folder) = filled().await;
     for file in code(&folder) {
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();

@@ -67,7 +67,7 @@ async fn a_rule_compiled_in_a_process_of_its_own_runs_here() {
 }
 
 #[tokio::test]
-async fn a_bomb_for_the_compiler_is_refused_and_the_old_chain_runs_on() {
+async fn r14_a_bomb_for_the_compiler_is_refused_and_the_old_chain_runs_on() {
     let limits = CompileLimits { seconds: 2, memory_mib: 512 };
     let engine = engine(Compiler::Program(program::path()), limits);
     let old = chain_on(&engine, vec![entry("category", json!({}))]).expect("a chain that loads");

@@ -11,7 +11,7 @@ use daybridge_tests::program::{self, Outcome};
 use daybridge_tests::wait::wait_for;
 use serde_json::Value as Json;
 
-use super::gate::{grafted, machine_code, renamed};
+use super::gate::{category as renamed, grafted, machine_code};
 
 /// A host that listens, with one rule of its own in a folder.
 struct Door {
@@ -68,7 +68,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("another world", b"\0asm\x0d\0\x01\0".to_vec(), "does not export daybridge:rules/hooks"),
         (
             "forbidden import",
-            renamed("daybridge:rules/log@0.1.0", "wasi:filesystem/abc@0.2.0"),
+            renamed("daybridge:rules/log@0.2.0", "wasi:filesystem/abc@0.2.0"),
             "imports wasi:filesystem/abc@0.2.0, ",
         ),
         ("machine code", machine_code(), "is machine code compiled beforehand (.cwasm)"),
@@ -82,7 +82,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_rule_is_refused_at_all_three_doors_and_the_old_chain_runs_on() {
+async fn r14_what_is_no_rule_is_refused_at_all_three_doors_and_the_old_chain_runs_on() {
     let door = Door::open("").await;
     door.host.app.start();
     let client = door.client();

@@ -57,7 +57,7 @@ fn apply(source: Appointment) -> Fixture {
 
 /// Requirements 14 and 21: every default rule carries fixtures; each passes, twice, on two engines, with the same bytes.
 #[test]
-fn every_rule_carries_fixtures_that_pass_the_same_way_on_two_engines() {
+fn r21_every_rule_carries_fixtures_that_pass_the_same_way_on_two_engines() {
     let other = Engine::new().expect("an engine");
     for (name, folder) in package::rule_crates(&guests::plugins()).expect("the rules") {
         let bytes = guests::component(&name);
@@ -303,7 +303,7 @@ const BUDGET: Duration = Duration::from_secs(60);
 
 /// Requirement 16.
 #[tokio::test]
-async fn a_replay_tells_what_would_come_out_otherwise() {
+async fn r16_a_replay_tells_what_would_come_out_otherwise() {
     let tag = |tag: &str| support::chain(vec![entry("subject-tag", json!({"tag": tag}))]);
     let (old, new) = (tag("[CRM] "), tag("[Sage] "));
     let calls = [recorded(&old, "Budget", 1).await, recorded(&old, "[Sage] Plan", 2).await];

@@ -34,9 +34,13 @@ pub fn machine_code() -> Vec<u8> {
 }
 
 /// A good component with some of its names replaced by others of the same length.
-pub fn renamed(from: &str, to: &str) -> Vec<u8> {
+pub fn category(from: &str, to: &str) -> Vec<u8> {
+    renamed(&guests::component("category"), from, to)
+}
+
+fn renamed(component: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
-    let mut bytes = guests::component("category");
+    let mut bytes = component.to_owned();
     let places: Vec<usize> =
         (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
     assert!(!places.is_empty());
@@ -47,7 +51,7 @@ pub fn renamed(from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn files_that_are_no_rules() {
+fn r14_files_that_are_no_rules() {
     let not_wasm = "is not WebAssembly; give the .wasm file that `daybridge rules build` makes";
     check(b"", not_wasm);
     check(b"var CopyReminders=false;", not_wasm);
@@ -65,28 +69,76 @@ fn files_that_are_no_rules() {
 }
 
 #[test]
-fn components_of_another_world() {
+fn r14_components_of_another_world() {
     check(
         b"\0asm\x0d\0\x01\0",
-        "does not export daybridge:rules/hooks@0.1.0 (it exports nothing); build it for the world `rule` of daybridge:rules@0.1.0",
+        "does not export daybridge:rules/hooks (it exports nothing); build it for the world `rule` of daybridge:rules 0.2.0",
     );
     check(
-        &renamed("0.1.0", "0.2.0"),
-        "was built for daybridge:rules 0.2.0, this host offers 0.1.0; rebuild it with daybridge-rule 0.1.0, or update the host",
+        &category("daybridge:rules/hooks@0.2.0", "acme:calendars2/sieve@0.2.0"),
+        "does not export daybridge:rules/hooks (it exports acme:calendars2/sieve@0.2.0); build it for the world `rule` of \
+         daybridge:rules 0.2.0",
     );
     check(
-        &renamed("daybridge:rules/log@0.1.0", "wasi:filesystem/abc@0.2.0"),
-        "imports wasi:filesystem/abc@0.2.0, but a rule may use nothing but daybridge:rules/log, settings and lookup@0.1.0; \
-         build it for wasm32-unknown-unknown",
+        &category("daybridge:rules/log@0.2.0", "wasi:filesystem/abc@0.2.0"),
+        "imports wasi:filesystem/abc@0.2.0, but a rule may use nothing but log, settings and lookup of daybridge:rules \
+         0.2.0; build it for wasm32-unknown-unknown",
     );
     check(
-        &renamed("daybridge:rules/log@0.1.0", "daybridge:rules/net@0.1.0"),
-        "imports daybridge:rules/net@0.1.0, but a rule may use nothing but daybridge:rules/log, settings and lookup@0.1.0",
+        &category("daybridge:rules/log@0.2.0", "daybridge:rules/net@0.2.0"),
+        "imports daybridge:rules/net@0.2.0, but a rule may use nothing but log, settings and lookup of daybridge:rules \
+         0.2.0; take out what needs it",
     );
 }
 
 #[test]
-fn rules_that_do_harm_before_they_are_asked_anything() {
+fn r20_a_mismatch_names_both_sides_and_the_remedy() {
+    check(
+        &category("0.2.0", "0.3.0"),
+        "was built for daybridge:rules 0.3.0, but this host offers 0.1.0 and 0.2.0; rebuild it with daybridge-rule 0.2, \
+         or update the host to one that offers 0.3.0; missing here: daybridge:rules/log@0.3.0, \
+         daybridge:rules/types@0.3.0, daybridge:rules/settings@0.3.0",
+    );
+    let old = std::fs::read(frozen("0.1.0-messages")).expect("a kept rule");
+    check(
+        &renamed(&old, "0.1.0", "0.1.7"),
+        "was built for daybridge:rules 0.1.7, but this host offers 0.1.0 and 0.2.0; rebuild it with daybridge-rule 0.2, \
+         or update the host to one that offers 0.1.7; missing here: daybridge:rules/log@0.1.7, daybridge:rules/types@0.1.7",
+    );
+    check(
+        &renamed(&old, "0.1.0", "0.0.9"),
+        "was built for daybridge:rules 0.0.9, but this host offers 0.1.0 and 0.2.0; rebuild it with daybridge-rule 0.2; \
+         missing here: daybridge:rules/log@0.0.9, daybridge:rules/types@0.0.9",
+    );
+    // Stamped with one version, exporting another.
+    check(
+        &category("daybridge:api0.2.0", "daybridge:api0.1.0"),
+        "says that it was built for daybridge:rules 0.1.0, but exports daybridge:rules/hooks@0.2.0; rebuild it with one \
+         version of the SDK, best daybridge-rule 0.2",
+    );
+    // The names of one version with the types of another.
+    check(
+        &renamed(&old, "0.1.0", "0.2.0"),
+        "does not fit daybridge:rules 0.2.0: its function describe takes or answers something else; rebuild it with \
+         daybridge-rule 0.2",
+    );
+    check(
+        &renamed(&guests::component("lies"), "daybridge:rules/lookup@0.2.0", "daybridge:rules/script@0.2.0"),
+        "does not fit daybridge:rules 0.2.0: what it imports as daybridge:rules/script@0.2.0 is something else there; \
+         rebuild it with daybridge-rule 0.2",
+    );
+    check(
+        &category("describe", "describf"),
+        "does not fit daybridge:rules 0.2.0: its hooks have no function describe; rebuild it with daybridge-rule 0.2",
+    );
+}
+
+fn frozen(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("it/plugins/frozen/{name}.wasm"))
+}
+
+#[test]
+fn r03_rules_that_do_harm_before_they_are_asked_anything() {
     let trap = grafted(&[0x00, 0x00, 0x0b], false);
     check(&trap, "does not start: wasm trap: wasm `unreachable` instruction executed");
     // loop br 0 end
@@ -104,7 +156,7 @@ fn rules_that_do_harm_before_they_are_asked_anything() {
 }
 
 #[test]
-fn entries_that_do_not_fit_their_rule() {
+fn r23_entries_that_do_not_fit_their_rule() {
     let refused = |rule: RuleEntry| try_chain(vec![rule]).expect_err("a refusal").to_string();
     assert_eq!(
         refused(entry("subject-line", json!({"mode": "always"}))),
@@ -173,7 +225,7 @@ impl LookupSource for OneUser {
 }
 
 #[tokio::test]
-async fn a_look_up_answers_what_was_asked_for_and_granted_and_nothing_else() {
+async fn r21_a_look_up_answers_what_was_asked_for_and_granted_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let rules = vec![RuleEntry { lookups: Kind::ALL.to_vec(), ..entry("lies", Json::Object(Default::default())) }];
     lay_out(folder.path(), &rules);

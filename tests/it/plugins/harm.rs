@@ -44,12 +44,12 @@ async fn check(act: &str, number: i64, expected: impl Fn(&FaultKind) -> bool) {
 }
 
 #[tokio::test]
-async fn a_loop_ends_at_the_deadline() {
+async fn r03_a_loop_ends_at_the_deadline() {
     check("loop", 0, |kind| *kind == FaultKind::Deadline { limit: Limits::default().deadline }).await;
 }
 
 #[tokio::test]
-async fn an_allocation_ends_at_the_memory_limit() {
+async fn r06_an_allocation_ends_at_the_memory_limit() {
     let limit = Limits::default().memory;
     check(
         "allocate",
@@ -66,7 +66,7 @@ async fn recursion_ends_at_the_stack_limit_on_either_stack() {
 }
 
 #[tokio::test]
-async fn a_panic_says_its_text_and_place() {
+async fn r09_a_panic_says_its_text_and_place() {
     let is = |message: &str, kind: &FaultKind| matches!(kind, FaultKind::Panic { message: m, place } if m.contains(message) && place.contains("misbehaves/src/lib.rs:") && !place.starts_with('/'));
     // The text is the guest's, so it is cleaned of what would turn the reading direction.
     check("panic", 42, |kind| is("no such case: 42", kind)).await;
@@ -74,7 +74,7 @@ async fn a_panic_says_its_text_and_place() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_refused() {
+async fn r07_a_large_answer_is_refused() {
     let limit = Limits::default().answer;
     for (act, number) in [("answer", 2 << 20), ("answer", 9 << 20), ("answer-many", 300_000)] {
         check(act, number, |kind| *kind == FaultKind::Output { limit }).await;
@@ -85,7 +85,7 @@ async fn a_large_answer_is_refused() {
 }
 
 #[tokio::test]
-async fn log_lines_are_kept_up_to_a_limit_and_the_rest_counted() {
+async fn r07_log_lines_are_kept_up_to_a_limit_and_the_rest_counted() {
     for (act, number, written) in [
         ("log", 1000_i64, (0..1000).map(|n| format!("line {n} of a very talkative rule").len()).sum()),
         ("log-long", 50_000, 50_000),
@@ -101,7 +101,7 @@ async fn log_lines_are_kept_up_to_a_limit_and_the_rest_counted() {
 }
 
 #[tokio::test]
-async fn what_a_rule_says_reaches_people_cleaned_and_named() {
+async fn r07_what_a_rule_says_reaches_people_cleaned_and_named() {
     let verdict = judge(&acting("skip", 0), CrmToExchange, &appointment()).await;
     assert!(
         matches!(verdict, Ok(Verdict::Skip { rule, reason }) if rule == "misbehaves" && reason == "it says [31mso")
@@ -145,7 +145,7 @@ async fn an_answer_that_breaks_the_contract_is_named() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_from_one_call_to_the_next() {
+async fn r01_nothing_is_kept_from_one_call_to_the_next() {
     let chain = acting("count", 0);
     for _ in 0..100 {
         let draft = passed(&chain, CrmToExchange, &appointment()).await;
@@ -154,7 +154,7 @@ async fn nothing_is_kept_from_one_call_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_was_not_asked_for_is_not_answered() {
+async fn r21_a_look_up_that_was_not_asked_for_is_not_answered() {
     let draft = passed(&acting("lookup", 0), CrmToExchange, &appointment()).await;
     assert_eq!(draft.appointment.location, "Err(NotGranted)");
 }
@@ -175,7 +175,7 @@ async fn a_failed_rule_is_passed_over_only_if_the_operator_says_so() {
 
 /// Requirement 2: each of them a thousand times, alternated with a good rule.
 #[tokio::test]
-async fn a_good_rule_is_unharmed_by_a_thousand_calls_of_each_bad_one() {
+async fn r02_a_good_rule_is_unharmed_by_a_thousand_calls_of_each_bad_one() {
     const CALLS: usize = 1000;
     let bad: Vec<Chain> = ["loop", "allocate", "recurse", "recurse-wide", "panic", "answer", "log-long"]
         .map(|act| {
@@ -214,7 +214,7 @@ fn resident() -> u64 {
 
 /// Requirement 3: many more threads want the processor than there are, and rules loop beside good ones.
 #[tokio::test]
-async fn a_loop_is_stopped_and_good_calls_are_not_on_a_machine_that_is_too_busy() {
+async fn r03_a_loop_is_stopped_and_good_calls_are_not_on_a_machine_that_is_too_busy() {
     let limits = Limits { deadline: Duration::from_millis(100), ..Limits::default() };
     let rules = vec![RuleEntry { limits, ..entry("misbehaves", json!({"act": "loop"})) }];
     let looping = Arc::new(chain(rules));
@@ -257,7 +257,7 @@ async fn a_loop_is_stopped_and_good_calls_are_not_on_a_machine_that_is_too_busy(
 
 /// One thread for the host's tasks, as bad as it can be: were rules run on it, the timer could not fire before a rule ends.
 #[tokio::test(flavor = "current_thread")]
-async fn spinning_rules_do_not_delay_the_hosts_timers() {
+async fn r04_spinning_rules_do_not_delay_the_hosts_timers() {
     let limits = Limits { deadline: Duration::from_secs(2), ..Limits::default() };
     let rules = vec![RuleEntry { limits, ..entry("misbehaves", json!({"act": "loop"})) }];
     // An engine of its own: other tests need the threads of the common one.

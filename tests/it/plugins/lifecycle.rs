@@ -4,11 +4,13 @@ mod guard;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use daybridge::model::Direction;
+use daybridge::plugin::lookup::Kind;
 use daybridge::plugin::{
-    ChainConfig, Change, Checks, DiffSide, GateSettings, Install, LifecycleError, Live, Place, RuleEntry, RuleNotice,
-    Setup, Trials,
+    ChainConfig, Change, Checks, DiffSide, GateSettings, Install, LifecycleError, Limits, Live, LogLevel, OnError,
+    Place, RuleEntry, RuleNotice, Setup, Trials,
 };
 use daybridge::rules::{Generation, Rules};
 use daybridge_tests::guests;
@@ -123,7 +125,7 @@ async fn subject(live: &Live) -> String {
 }
 
 #[tokio::test]
-async fn what_was_installed_is_in_force_after_a_restart_and_can_be_taken_back_without_its_sources() {
+async fn r15_what_was_installed_is_in_force_after_a_restart_and_can_be_taken_back_without_its_sources() {
     let stage = Stage::new(vec![entry("category", json!({}))]);
     let live = stage.start();
     assert_eq!(live.current().generation().number, 1);
@@ -159,7 +161,7 @@ async fn what_was_installed_is_in_force_after_a_restart_and_can_be_taken_back_wi
 }
 
 #[tokio::test]
-async fn a_generation_is_restored_in_under_a_second_without_compiling() {
+async fn r15_a_generation_is_restored_in_under_a_second_without_compiling() {
     let stage = Stage::new(vec![entry("category", json!({})), entry("subject-tag", json!({}))]);
     let live = stage.start();
     changed(&live, Change::Install(install("category.wasm", variant("category", "2"))));
@@ -167,6 +169,33 @@ async fn a_generation_is_restored_in_under_a_second_without_compiling() {
     changed(&live, Change::Restore(Some(1)));
     println!("restored in {:?}", begun.elapsed());
     assert!(begun.elapsed().as_millis() < 1000, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn every_option_of_an_entry_is_kept() {
+    let rules = vec![
+        RuleEntry {
+            name: "ours".into(),
+            directions: vec![Direction::CrmToExchange],
+            on_error: OnError::Retry { after: Some(Duration::from_millis(1500)) },
+            lookups: vec![Kind::Captions],
+            limits: Limits { deadline: Duration::from_millis(900), log: 77, ..Limits::default() },
+            condition: Some("appointment.subject != ''".into()),
+            default_message: Some("Ask us".into()),
+            only_default_message: true,
+            log_level: Some(LogLevel::Warn),
+            ..entry("subject-tag", json!({"tag": "> "}))
+        },
+        RuleEntry { enabled: false, ..RuleEntry::new("own-gone.wasm") },
+    ];
+    let stage = Stage::new(rules);
+    let live = stage.start();
+    let (before, listed) = (live.current().generation(), live.current().list().to_vec());
+    drop(live);
+    let live = stage.start();
+    // The digest is one over every option.
+    assert_eq!((live.current().generation(), live.current().list().len()), (before, listed.len()));
+    assert_eq!(live.current().list()[0], listed[0]);
 }
 
 #[test]
@@ -309,7 +338,7 @@ async fn damage_on_disk_is_noticed_and_stands_in_nobodys_way() {
 }
 
 #[test]
-fn twenty_generations_are_kept_and_no_number_is_given_twice() {
+fn r15_twenty_generations_are_kept_and_no_number_is_given_twice() {
     let stage = Stage::new(vec![entry("subject-tag", json!({}))]);
     let live = stage.start();
     let files = || std::fs::read_dir(stage.archive().join("files")).expect("read").count();

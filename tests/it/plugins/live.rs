@@ -82,7 +82,7 @@ async fn a_file_takes_the_place_of_a_built_in_rule() {
 }
 
 #[tokio::test]
-async fn chains_are_replaced_under_load_without_a_mixed_or_failed_call() {
+async fn r13_chains_are_replaced_under_load_without_a_mixed_or_failed_call() {
     let folder = tempfile::tempdir().expect("a folder");
     let rules = |tag: &str| {
         vec![

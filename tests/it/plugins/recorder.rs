@@ -348,7 +348,7 @@ fn the_same_person_has_the_same_mask_everywhere_and_texts_keep_their_shape() {
 }
 
 #[test]
-fn a_captured_call_passes_as_it_is_alone_and_in_the_chain() {
+fn r17_a_captured_call_passes_as_it_is_alone_and_in_the_chain() {
     let chain = chain(vec![
         entry("subject-tag", json!({"tag": "[CRM] "})),
         entry("privacy", json!({})),
@@ -389,7 +389,7 @@ fn a_captured_call_passes_as_it_is_alone_and_in_the_chain() {
 
 /// Requirement 17.
 #[tokio::test]
-async fn a_processed_appointment_becomes_a_fixture_that_passes_and_names_nobody() {
+async fn r17_a_processed_appointment_becomes_a_fixture_that_passes_and_names_nobody() {
     let mut host = TestHost::settled().await;
     let booking = Booking::at("Quarterly Zwiebel", &day(40), 9, SUSAN).with_user(TERRY).note("Ask Terry about Zwiebel");
     let id = host.crm().book(&booking).await;

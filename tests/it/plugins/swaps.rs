@@ -25,7 +25,7 @@ fn marking(mark: &str) -> Vec<RuleEntry> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fifty_swaps_a_second_under_load_neither_fail_nor_mix() {
+async fn r13_fifty_swaps_a_second_under_load_neither_fail_nor_mix() {
     let seconds = std::env::var(SECONDS).ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let folder = tempfile::tempdir().expect("a folder");
     lay_out(folder.path(), &marking("a"));

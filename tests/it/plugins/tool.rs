@@ -88,7 +88,7 @@ hint: mend the rule; or, if what it answers is right, write it down with --bless
 }
 
 #[tokio::test]
-async fn a_trace_shows_time_memory_and_edits_of_each_step() {
+async fn r18_a_trace_shows_time_memory_and_edits_of_each_step() {
     let folder = folder();
     tag(folder.path());
     let outcome = rules(folder.path(), &["test", "tag.wasm", "--trace", "--fixtures", "tag.fixtures/good.json"]).await;
@@ -173,7 +173,7 @@ async fn inspect_tells_what_a_file_is_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn a_new_rule_builds_passes_its_fixtures_and_is_never_written_over() {
+async fn r18_a_new_rule_builds_passes_its_fixtures_and_is_never_written_over() {
     let folder = folder();
     let sdk = guests::plugins().join("../guest-sdk");
     let target = guests::plugins().join("../target/guests");
@@ -223,7 +223,7 @@ skip-marked 0.1.0
 }
 
 #[tokio::test]
-async fn a_new_script_comes_with_fixtures_and_what_an_editor_needs() {
+async fn r18_a_new_script_comes_with_fixtures_and_what_an_editor_needs() {
     let folder = folder();
     let made = rules(folder.path(), &["new", "skip-marked", "--lang", "js"]).await;
     assert_eq!((made.code, made.stderr.as_str()), (0, ""));

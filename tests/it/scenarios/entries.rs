@@ -57,7 +57,7 @@ async fn written(host: &TestHost) -> usize {
 }
 
 #[tokio::test]
-async fn park_keeps_each_appointment_at_which_a_rule_failed_and_the_others_go_on() {
+async fn r11_park_keeps_each_appointment_at_which_a_rule_failed_and_the_others_go_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut host = TestHost::settled_with(&failing(folder.path(), "park")).await;
     let mut ids = Vec::new();
@@ -80,7 +80,7 @@ async fn park_keeps_each_appointment_at_which_a_rule_failed_and_the_others_go_on
 }
 
 #[tokio::test]
-async fn retry_tries_again_by_itself_until_the_rule_does_its_work() {
+async fn r11_retry_tries_again_by_itself_until_the_rule_does_its_work() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut host = TestHost::settled_with(&failing(folder.path(), "retry")).await;
     let mut ids = Vec::new();
@@ -102,7 +102,7 @@ async fn retry_tries_again_by_itself_until_the_rule_does_its_work() {
 }
 
 #[tokio::test]
-async fn skip_goes_on_without_the_rule_and_says_so() {
+async fn r11_skip_goes_on_without_the_rule_and_says_so() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut host = TestHost::settled_with(&failing(folder.path(), "skip")).await;
     let mut last = String::new();
@@ -128,7 +128,7 @@ async fn skip_goes_on_without_the_rule_and_says_so() {
 }
 
 #[tokio::test]
-async fn stop_lets_nothing_be_written_until_the_rule_has_judged() {
+async fn r11_stop_lets_nothing_be_written_until_the_rule_has_judged() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let stopping = failing(folder.path(), "stop");
     let mut host = TestHost::settled_with(&stopping).await;
@@ -186,7 +186,7 @@ async fn a_stop_outlasts_a_restart_and_ends_when_a_person_gives_the_appointment_
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_authors_word_and_a_fault_is_ours() {
+async fn r10_a_refusal_is_the_authors_word_and_a_fault_is_ours() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("house.wasm"), guests::component("misbehaves")).expect("the rule is written");
     let mut chain = format!("rules_dir = \"{}\"\n", folder.path().display());

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{Source, assert_none, repository, root};
 
 /// Released folders of the rule contract with the SHA-256 of their content; never edited, only added to.
-const FROZEN_WIT: &[(&str, &str)] = &[];
+const FROZEN_WIT: &[(&str, &str)] = &[("wit/v0.1", "70945ec488714fd863c8bfc1d913a7c6f74562202fe044235a1d56d168f99b8a")];
 
 /// Targets of Markdown links that lead to a file of the repository, with their line.
 fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -114,14 +114,31 @@ fn the_released_contract_is_as_it_was() {
     for (folder, expected) in FROZEN_WIT {
         assert_eq!(digest(folder), *expected, "{folder} is released: put the change in a new folder");
     }
-    for entry in fs::read_dir(root().join("wit")).expect("read wit").filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let released = entry.path().is_dir() && name.starts_with('v');
-        let listed = FROZEN_WIT.iter().any(|(folder, _)| *folder == format!("wit/{name}"));
-        assert!(
-            !released || listed,
-            "wit/{name} is released: add its digest {} to FROZEN_WIT",
-            digest(&format!("wit/{name}"))
-        );
+    let entries = fs::read_dir(root().join("wit")).expect("read wit").filter_map(Result::ok);
+    let folders: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    for name in thawed(&folders, FROZEN_WIT) {
+        panic!("wit/{name} is released: add its digest {} to FROZEN_WIT", digest(&format!("wit/{name}")));
     }
+}
+
+/// The version folders that are neither frozen nor the newest, which is being worked on.
+fn thawed<'a>(folders: &'a [String], frozen: &[(&str, &str)]) -> Vec<&'a String> {
+    let version = |name: &str| -> Option<(u32, u32)> {
+        let (major, minor) = name.strip_prefix('v')?.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    let newest = folders.iter().filter_map(|name| version(name)).max();
+    let frozen = |name: &str| frozen.iter().any(|(folder, _)| *folder == format!("wit/{name}"));
+    folders.iter().filter(|name| !frozen(name) && version(name) != newest).collect()
+}
+
+#[test]
+fn only_the_newest_contract_may_be_edited() {
+    let folders = ["v0.1", "v0.2", "v0.10"].map(str::to_owned);
+    let frozen = [("wit/v0.1", "digest")];
+    assert_eq!(thawed(&folders, &frozen), ["v0.2"]);
+    assert_eq!(thawed(&folders[..2], &frozen), [] as [&str; 0]);
 }

@@ -100,6 +100,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("wasmtime", &["plugin"], "rules are asked through the trait"),
     ("cel", &["plugin::condition"], "conditions are asked through it"),
     ("jsonschema", &["plugin::schema"], "settings are checked there"),
+    ("fs_notify", &["plugin::watch_folder"], "one place that asks the system for changes of files"),
     ("axum", &["control", "sim"], "nothing else serves"),
     ("prometheus_client", &["app", "plugin::metrics"], "figures are gathered in one place"),
     ("clap", &["cli", "main"], "nothing else reads the command line"),

@@ -65,7 +65,11 @@ fn wrong(kind: &Table, table: &str, files: &[Source]) -> Vec<String> {
                 complaints.push(format!("{what} {number}: {test} is not in its row"));
             }
         }
-        if !tests.starts_with("not yet") {
+        if let Some(folder) = tests.strip_prefix("benchmark ") {
+            if !root().join(folder).is_dir() {
+                complaints.push(format!("{what} {number}: there is no benchmark {folder}"));
+            }
+        } else if !tests.starts_with("not yet") {
             let missing = tests.split_whitespace().filter(|test| !test_exists(files, test));
             complaints.extend(missing.map(|test| format!("{what} {number}: there is no test {test}")));
             if tests.trim().is_empty() {

@@ -13,7 +13,7 @@ use super::super::{Failure, HostChoice, output};
 use super::{read_rule, show};
 use crate::control::client::Client;
 use crate::control::{ChangeOrder, CommitOrder, FileOrder, InstallOrder, Proposal};
-use crate::plugin::signature_path;
+use crate::plugin::{fixture, script, signature_path};
 
 #[derive(Args)]
 pub(in crate::cli) struct InstallArguments {
@@ -111,6 +111,7 @@ pub(super) async fn install(arguments: &InstallArguments) -> Result<(), Failure>
     let order = InstallOrder {
         file: FileOrder::new(own_name, &bytes),
         signature: read_signature(file, signature.as_deref())?,
+        fixtures: read_fixtures(file)?,
         name: name.clone(),
         before: before.clone(),
         after: after.clone(),
@@ -139,6 +140,7 @@ pub(super) async fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     let order = InstallOrder {
         file: FileOrder::new(own_name, &bytes),
         signature: read_signature(&arguments.file, None)?,
+        fixtures: read_fixtures(&arguments.file)?,
         name: arguments.name.clone(),
         ..InstallOrder::default()
     };
@@ -148,6 +150,17 @@ pub(super) async fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     }
     line(proposal.report.to_string().trim_end());
     Ok(())
+}
+
+/// The fixtures beside a script; a component carries its own.
+fn read_fixtures(file: &Path) -> Result<Option<String>, Failure> {
+    if !script::is_script(&file.to_string_lossy()) {
+        return Ok(None);
+    }
+    let fixtures = fixture::read_folder(&fixture::beside(file))
+        .map_err(|error| Failure::from_error(&error, "mend the fixture, then try again"))?;
+    let text = (!fixtures.is_empty()).then(|| fixture::section(&fixtures));
+    Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn read_signature(file: &Path, named: Option<&Path>) -> Result<Option<String>, Failure> {

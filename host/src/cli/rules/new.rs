@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use super::super::Failure;
 use super::super::output::line;
+use crate::plugin::script;
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Arguments {
@@ -93,16 +94,10 @@ fn script(arguments: &Arguments) -> Result<(), Failure> {
     ]);
     // One for all scripts of a folder: what is there already is another rule's, and just as good.
     files.shared.push((folder.join("jsconfig.json"), JSCONFIG.to_owned()));
-    files.shared.extend(types().map(|types| (folder.join("daybridge.d.ts"), types.to_owned())));
+    files.shared.push((folder.join("daybridge.d.ts"), script::types().to_owned()));
     told(&files.write()?);
     line(&format!("Try it:     daybridge rules test {}", file.display()));
     Ok(())
-}
-
-/// The contract's types for editors, if this host comes with them.
-fn types() -> Option<&'static str> {
-    // MERGE(javascript): Some(crate::plugin::script::types())
-    None
 }
 
 fn told(files: &[PathBuf]) {

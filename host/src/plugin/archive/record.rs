@@ -68,7 +68,7 @@ pub struct GenerationRecord {
     pub digest: String,
     pub at: DateTime<Utc>,
     pub cause: Cause,
-    /// Who asked for it: `start`, `folder`, `command-line`, `api`, `host`.
+    /// Who asked for it: `start`, `folder`, `control` (command line and API), `host`.
     pub by: String,
     pub note: String,
     /// The generation that was in force until then.
@@ -107,18 +107,15 @@ pub struct EntryRecord {
     pub file: String,
     pub enabled: bool,
     pub directions: Vec<String>,
+    /// `park`, `retry`, `skip`, `stop`.
     pub on_error: String,
-    #[serde(default)]
-    pub retry_after_s: Option<u64>,
+    pub retry_after_ms: Option<u64>,
     pub settings: Map<String, Json>,
     pub lookups: Vec<String>,
     pub limits: LimitsRecord,
-    pub default_message: Option<String>,
-    #[serde(default)]
-    pub only_default_message: bool,
-    #[serde(default)]
     pub condition: Option<String>,
-    #[serde(default)]
+    pub default_message: Option<String>,
+    pub only_default_message: bool,
     pub log_level: Option<String>,
     /// Whether it came into the chain by an installation and the configuration does not name it.
     pub added: bool,
@@ -170,11 +167,11 @@ impl EntryRecord {
             file,
             enabled,
             directions,
-            condition,
             on_error,
             settings,
             lookups,
             limits,
+            condition,
             default_message,
             only_default_message,
             log_level,
@@ -187,22 +184,16 @@ impl EntryRecord {
             enabled: *enabled,
             directions: directions.iter().map(|direction| direction.name().to_owned()).collect(),
             on_error: on_error.name().to_owned(),
-            retry_after_s: match on_error {
-                OnError::Retry { after } => after.map(|after| after.as_secs()),
+            retry_after_ms: match on_error {
+                OnError::Retry { after } => after.map(millis),
                 OnError::Park | OnError::Skip | OnError::Stop => None,
             },
             settings: settings.clone(),
             lookups: lookups.iter().map(|kind| kind.name().to_owned()).collect(),
-            limits: LimitsRecord {
-                deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-                memory,
-                table_elements,
-                answer,
-                log,
-            },
+            limits: LimitsRecord { deadline_ms: millis(deadline), memory, table_elements, answer, log },
+            condition: condition.clone(),
             default_message: default_message.clone(),
             only_default_message: *only_default_message,
-            condition: condition.clone(),
             log_level: log_level.map(|level| level.name().to_owned()),
             added,
             origin: origin.name().to_owned(),
@@ -243,7 +234,7 @@ impl EntryRecord {
             directions: self.directions.iter().map(direction).collect::<Result<_, _>>()?,
             on_error: match self.on_error.as_str() {
                 "park" => OnError::Park,
-                "retry" => OnError::Retry { after: self.retry_after_s.map(Duration::from_secs) },
+                "retry" => OnError::Retry { after: self.retry_after_ms.map(Duration::from_millis) },
                 "skip" => OnError::Skip,
                 "stop" => OnError::Stop,
                 other => return Err(format!("no on_error {other}")),
@@ -255,10 +246,13 @@ impl EntryRecord {
                 .map(|name| Kind::named(name).ok_or_else(|| format!("no look-up {name}")))
                 .collect::<Result<_, _>>()?,
             limits: Limits { deadline: Duration::from_millis(deadline_ms), memory, table_elements, answer, log },
+            condition: self.condition.clone(),
             default_message: self.default_message.clone(),
             only_default_message: self.only_default_message,
-            condition: self.condition.clone(),
-            log_level: self.log_level.as_deref().map(log_level).transpose()?,
+            log_level: match &self.log_level {
+                None => None,
+                Some(name) => Some(LogLevel::named(name).ok_or_else(|| format!("no log level {name}"))?),
+            },
         })
     }
 
@@ -267,8 +261,8 @@ impl EntryRecord {
     }
 }
 
-fn log_level(name: &str) -> Result<LogLevel, String> {
-    LogLevel::named(name).ok_or_else(|| format!("no log level {name}"))
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The digest over the rules that a configuration names, for [`Sources::config`]. It is that of what would be written

@@ -14,6 +14,7 @@ use crate::plugin::entry::{LogLevel, OnError};
 use crate::plugin::limits::{Line, clean};
 use crate::plugin::load::Hook;
 use crate::plugin::observe::{Called, Observer as _};
+use crate::plugin::passage::Passage;
 use crate::rules::{
     AfterFault, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Place, Refusal, Resolution, Verdict,
 };
@@ -24,7 +25,11 @@ const FAILED: &str = "it failed, and its entry says that the chain goes on witho
 
 /// What a rule's answer to `apply` means for the chain.
 enum Outcome {
-    Pass { draft: Box<Draft>, edited: Vec<String> },
+    /// Without a draft: it changed nothing.
+    Pass {
+        draft: Option<Box<Draft>>,
+        edited: Vec<String>,
+    },
     Stop(Box<Verdict>),
 }
 
@@ -41,15 +46,11 @@ pub(super) struct Input {
 pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input) -> Trace {
     let Input { source, draft, keep } = input;
     let call = convert::call(direction, id);
-    let source_fields = convert::fields(&source);
-    let source_bytes = convert::size(&source_fields);
-    // Only conditions look at it again.
-    let kept = steps.iter().any(|step| step.condition.is_some()).then(|| source.clone());
-    let mut draft = draft.unwrap_or(Draft { appointment: source, removed: false, mail_allowed: true });
+    let mut passage = Passage::new(source, draft);
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
-        let source = kept.as_ref().unwrap_or(&draft.appointment);
-        match step.wanted(id, Subject { direction, source, draft: &draft.appointment }) {
+        let subject = Subject { direction, source: passage.origin(), draft: &passage.draft.appointment };
+        match step.wanted(id, subject) {
             Ok(true) => {}
             Ok(false) => {
                 traces.push(StepTrace::passed_over(step, NOT_MET));
@@ -66,13 +67,14 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
                 }
             }
         }
-        let draft_fields = convert::draft_fields(&draft);
-        let bytes_in = source_bytes + convert::size(&draft_fields);
+        let handed = step.callable.linked.handed(&passage, &step.callable.reads);
+        let bytes_in = convert::size(&handed.source) + convert::size(&handed.draft);
         let (answer, record) = step.callable.call(
             Ask { function: "apply", appointment: id, bytes_in },
-            |rule, store| rule.daybridge_rules_hooks().call_apply(store, &call, &source_fields, &draft_fields),
-            |verdict| step.outcome(&draft, verdict),
+            |rule, store| rule.apply(store, &call, &handed),
+            |verdict| step.outcome(&passage.draft, verdict),
         );
+        drop(handed);
         step.log(id, &record);
         let answer = answer.map(|outcome| outcome.placed(step, &record));
         let fault = answer.as_ref().err().map(|fault| (**fault).clone());
@@ -84,9 +86,11 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
                 None
             }
             Ok(Some(Outcome::Pass { draft: next, edited })) => {
-                draft = *next;
+                if let Some(next) = next {
+                    passage.go_on(*next, &edited);
+                }
                 trace.edited = edited;
-                trace.after = keep.then(|| Box::new(draft.clone()));
+                trace.after = keep.then(|| Box::new(passage.draft.clone()));
                 None
             }
             Ok(Some(Outcome::Stop(verdict))) => Some(Ok(*verdict)),
@@ -96,7 +100,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
             return Trace { verdict, steps: traces };
         }
     }
-    Trace { verdict: Ok(Verdict::Pass(Box::new(draft))), steps: traces }
+    Trace { verdict: Ok(Verdict::Pass(Box::new(passage.draft))), steps: traces }
 }
 
 impl Outcome {
@@ -140,12 +144,13 @@ impl Step {
     fn outcome(&self, draft: &Draft, verdict: wit::Verdict) -> Result<Outcome, Bad> {
         let rule = || self.callable.identity.rule.clone();
         Ok(match verdict {
+            wit::Verdict::Pass(edits) if edits.is_empty() => Outcome::Pass { draft: None, edited: Vec::new() },
             wit::Verdict::Pass(edits) => {
                 if convert::size(&edits) > self.callable.limits.answer {
                     return Err(Bad::TooLarge);
                 }
                 let edited = edits.iter().map(|edit| edit.name.clone()).collect();
-                Outcome::Pass { draft: Box::new(convert::edited(draft, edits).map_err(Bad::Value)?), edited }
+                Outcome::Pass { draft: Some(Box::new(convert::edited(draft, edits).map_err(Bad::Value)?)), edited }
             }
             wit::Verdict::Skip(reason) => {
                 Outcome::Stop(Box::new(Verdict::Skip { rule: rule(), reason: clean(&reason) }))
@@ -177,23 +182,22 @@ pub(super) fn resolve(
     mut open: Vec<Conflict>,
 ) -> Result<BTreeMap<Field, Resolution>, Box<Fault>> {
     let call = convert::call(direction, id);
-    let appointment = source;
-    let source = convert::fields(source);
     let mut decided = BTreeMap::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Resolve, Some(direction))) {
         if open.is_empty() {
             break;
         }
         // A conflict has no draft: the condition is about the source alone.
-        let wanted = step.wanted(id, Subject { direction, source: appointment, draft: appointment });
+        let wanted = step.wanted(id, Subject { direction, source, draft: source });
         if !wanted.or_else(|fault| step.tolerate(Err(fault)))? {
             continue;
         }
+        let shown = step.callable.reads.fields(source);
         let conflicts: Vec<wit::Conflict> = open.iter().map(convert::conflict).collect();
-        let bytes_in = convert::size(&source) + conflicts.weight();
+        let bytes_in = convert::size(&shown) + conflicts.weight();
         let (answer, record) = step.callable.call(
             Ask { function: "resolve", appointment: id, bytes_in },
-            |rule, store| rule.daybridge_rules_hooks().call_resolve(store, &call, &source, &conflicts),
+            |rule, store| rule.resolve(store, &call, &shown, &conflicts),
             |answers| convert::resolutions(&open, answers).map_err(Bad::Value),
         );
         step.log(id, &record);
@@ -209,7 +213,7 @@ pub(super) fn explain(steps: &[Step], failure: &Failure) -> Result<Option<Explan
     for step in steps.iter().filter(|step| step.answers(Hook::Explain, None)) {
         let (answer, record) = step.callable.call(
             Ask { function: "explain", appointment: &failure.appointment, bytes_in: asked.weight() },
-            |rule, store| rule.daybridge_rules_hooks().call_explain(store, &asked),
+            |rule, store| rule.explain(store, &asked),
             |answer| Ok(answer.map(|answer| convert::explanation(&step.callable.identity.rule, answer))),
         );
         step.log(&failure.appointment, &record);
@@ -227,7 +231,7 @@ pub(super) fn match_user(steps: &[Step], person: Person, candidates: &[User]) ->
     for step in steps.iter().filter(|step| step.answers(Hook::MatchUser, None)) {
         let (answer, record) = step.callable.call(
             Ask { function: "match-user", appointment: "", bytes_in },
-            |rule, store| rule.daybridge_rules_hooks().call_match_user(store, &person, &users),
+            |rule, store| rule.match_user(store, &person, &users),
             |chosen| match chosen {
                 None => Ok(None),
                 Some(id) if candidates.iter().any(|user| user.id.0 == id) => Ok(Some(UserId(id))),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{Checks, FixtureLine, ReplayLine, ReplaySummary};
 use crate::plugin::chain::Chain;
-use crate::plugin::fixture::{self, FixtureOutcome};
+use crate::plugin::entry::Source;
+use crate::plugin::fixture::{self, Fixture, FixtureOutcome};
 use crate::plugin::limits::clean;
 use crate::plugin::recorder::RecordedCall;
 use crate::plugin::replay::{self, CallDiff, ReplayReport};
@@ -29,6 +30,28 @@ pub struct Trials {
     recent: Recent,
 }
 
+/// Where a rule's own fixtures are: in its component, or beside its script.
+#[derive(Clone, Copy)]
+pub struct Fixtures<'a> {
+    bytes: &'a [u8],
+    beside: Result<&'a [u8], &'a str>,
+}
+
+impl<'a> Fixtures<'a> {
+    pub(super) fn of(source: &'a Source) -> Self {
+        let beside = source.beside.as_ref().map(|section| &**section).map_err(String::as_str);
+        Self { bytes: &source.bytes, beside }
+    }
+
+    fn read(self) -> Result<Vec<Fixture>, String> {
+        let read = match self.beside.map_err(str::to_owned)? {
+            [] => fixture::carried(self.bytes),
+            section => fixture::read_section(section),
+        };
+        read.map_err(|error| crate::error::Chain(&error).to_string())
+    }
+}
+
 impl Trials {
     pub fn new(recent: Recent) -> Self {
         Self { recent }
@@ -36,13 +59,17 @@ impl Trials {
 }
 
 impl Checks for Trials {
-    fn fixtures(&self, file: &str, bytes: &[u8], alone: &Chain) -> Vec<FixtureLine> {
+    fn fixtures(&self, file: &str, rule_fixtures: Fixtures<'_>, alone: &Chain) -> Vec<FixtureLine> {
         let rule = alone.list().first().map_or(file, |info| info.name.as_str());
-        match fixture::carried(bytes) {
+        match rule_fixtures.read() {
             Ok(carried) => carried.iter().map(|fixture| line(rule, &fixture::run(alone, fixture))).collect(),
             Err(error) => {
-                let text = clean(&crate::error::Chain(&error).to_string());
-                vec![FixtureLine { rule: rule.to_owned(), name: "(carried)".into(), passed: false, text }]
+                vec![FixtureLine {
+                    rule: rule.to_owned(),
+                    name: "(carried)".into(),
+                    passed: false,
+                    text: clean(&error),
+                }]
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::report::{RuleChange, RuleChangeKind, VersionRef};
 use crate::plugin::archive::record::EntryRecord;
 use crate::plugin::limits::clean;
-use crate::plugin::load::{About, Hook};
+use crate::plugin::load::{About, Hook, Shape};
 
 /// Rules that were added, removed, changed or moved.
 pub(super) fn entries(old: &[EntryRecord], new: &[EntryRecord]) -> Vec<RuleChange> {
@@ -104,27 +104,12 @@ pub fn file_lines(old: (&About, &[u8]), new: (&About, &[u8])) -> Vec<String> {
     line("functions", hooks(was), hooks(is));
     line("directions", directions(was), directions(is));
     line("look-ups", lookups(was), lookups(is));
-    line("imports", imports(old_bytes).join(", "), imports(new_bytes).join(", "));
+    let imports = |bytes: &[u8]| Shape::read(bytes).unwrap_or_default().imports.join(", ");
+    line("imports", imports(old_bytes), imports(new_bytes));
     line("bytes", old_bytes.len().to_string(), new_bytes.len().to_string());
     let schema = |about: &About| serde_json::from_str::<Json>(&about.settings_schema).unwrap_or_default();
     let (was, is) = (schema(was), schema(is));
     let properties = |schema: &Json| schema.get("properties").cloned().unwrap_or_default();
     values("settings", &properties(&was), &properties(&is), &mut lines);
     lines
-}
-
-/// What a component asks of its host, by name.
-fn imports(bytes: &[u8]) -> Vec<String> {
-    let (mut depth, mut names) = (0_usize, Vec::new());
-    for payload in wasmparser::Parser::new(0).parse_all(bytes).map_while(Result::ok) {
-        match payload {
-            wasmparser::Payload::ModuleSection { .. } | wasmparser::Payload::ComponentSection { .. } => depth += 1,
-            wasmparser::Payload::End(_) => depth = depth.saturating_sub(1),
-            wasmparser::Payload::ComponentImportSection(section) if depth == 0 => {
-                names.extend(section.into_iter().map_while(Result::ok).map(|import| import.name.name.to_owned()));
-            }
-            _ => {}
-        }
-    }
-    names
 }

@@ -45,6 +45,8 @@ pub struct Install {
     pub bytes: Bytes,
     /// Its signature in minisign's format.
     pub signature: Option<String>,
+    /// A script's fixtures, as a JSON array.
+    pub fixtures: Option<String>,
     /// The name it is to have, instead of its own.
     pub name: Option<String>,
     /// Without a place: that of the rule it takes the place of, or the end.
@@ -88,7 +90,10 @@ impl Live {
                 Ok(planned)
             }
             Change::Config { config, fresh } => {
-                Ok(Planned { config: Some(config.clone()), ..self.wished(&config, now, fresh) })
+                let mut planned = self.wished(&config, now, fresh);
+                planned.note = if fresh { "configuration and folder alone" } else { "configuration and folder" }.into();
+                planned.config = Some(config);
+                Ok(planned)
             }
             Change::Install(install) => self.install(install, now),
             Change::Swap(asked) => self.swap(&asked, now),
@@ -103,16 +108,17 @@ impl Live {
     }
 
     fn install(&self, install: Install, now: &GenerationRecord) -> Result<Planned, LifecycleError> {
-        let Install { file, bytes, signature, name, place, settings, grant } = install;
+        let Install { file, bytes, signature, fixtures, name, place, settings, grant } = install;
         let file = file_name(&file, name)?;
-        let source = Source::new(bytes, Origin::Installed, signature);
+        let mut source = Source::new(bytes, Origin::Installed, signature);
+        source.beside = Ok(fixtures.unwrap_or_default().into());
         let refused = |problem| LifecycleError::Refused(LoadError { file: file.clone(), problem: Arc::new(problem) });
         let parts = &self.shared.parts;
         let source = parts.settings.trust.check(source).map_err(refused)?;
         let limits = now.entries.iter().find(|entry| entry.file == file).and_then(|entry| entry.entry().ok());
         let limits = limits.map(|entry| entry.limits).unwrap_or_default();
         let load::Accepted { about, callable } =
-            load::accept(&parts.gate.engine, &source.bytes, &limits).map_err(refused)?;
+            load::accept(&parts.gate.engine, &file, &source.bytes, &limits).map_err(refused)?;
         let mut chain = parts.pins(now)?;
         let known = position(&now.entries, &file).or_else(|| position(&now.entries, &about.name));
         let mut pin = Pin { entry: RuleEntry::new(&file), source: Ok(source.clone()) };

@@ -15,7 +15,7 @@ use crate::plugin::chain::{Chain, LoadError};
 use crate::plugin::entry::{Origin, Pin, Source};
 use crate::plugin::gate::{Gate, GateReport, InForce, ReplaySummary, RuleChange, file_lines};
 use crate::plugin::limits::Limits;
-use crate::plugin::load;
+use crate::plugin::{load, script};
 
 /// Letters of a digest that are enough to name a version.
 const DIGEST_MIN: usize = 4;
@@ -27,7 +27,7 @@ pub struct HistoryLine {
     pub current: bool,
     pub at: Option<DateTime<Utc>>,
     pub cause: String,
-    /// Who asked for it: `start`, `folder`, `command-line`, `api`, `host`.
+    /// Who asked for it: `start`, `folder`, `control` (command line and API), `host`.
     pub by: String,
     pub note: String,
     pub digest: String,
@@ -241,11 +241,13 @@ impl Live {
     }
 
     fn about(&self, source: &Source) -> Result<(String, load::About), LifecycleError> {
-        let accepted = load::accept(&self.shared.parts.gate.engine, &source.bytes, &Limits::default());
-        let about = accepted.map(|accepted| accepted.about).map_err(|problem| {
-            let file = format!("{:.12}", source.digest);
-            LifecycleError::Refused(LoadError { file, problem: Arc::new(problem) })
-        })?;
+        // Its name may have been another; of that only whether it is a script matters.
+        let ending = if wasmparser::Parser::is_component(&source.bytes) { "" } else { script::ENDING };
+        let file = format!("{:.12}{ending}", source.digest);
+        let accepted = load::accept(&self.shared.parts.gate.engine, &file, &source.bytes, &Limits::default());
+        let about = accepted
+            .map(|accepted| accepted.about)
+            .map_err(|problem| LifecycleError::Refused(LoadError { file, problem: Arc::new(problem) }))?;
         Ok((about.name.clone(), about))
     }
 
@@ -263,7 +265,12 @@ impl Gate {
     fn without_fixtures(&self) -> Self {
         struct ReplayOnly(Arc<dyn super::Checks>);
         impl super::Checks for ReplayOnly {
-            fn fixtures(&self, _: &str, _: &[u8], _: &Chain) -> Vec<crate::plugin::gate::FixtureLine> {
+            fn fixtures(
+                &self,
+                _: &str,
+                _: crate::plugin::gate::Fixtures<'_>,
+                _: &Chain,
+            ) -> Vec<crate::plugin::gate::FixtureLine> {
                 Vec::new()
             }
             fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::start::against;
 use super::{Change, LifecycleError, Live, Proposed, RuleNotice, WatchMode};
@@ -14,9 +14,8 @@ use crate::lifecycle::Tasks;
 use crate::plugin::archive::record::Cause;
 use crate::plugin::load;
 use crate::plugin::probation::Word;
+use crate::plugin::watch_folder::FolderWatch;
 
-/// How often the rules folder is looked at. Soon enough for a person who has just copied a file, and cheap: one `stat` per rule.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Times a change of the folder is proposed anew if others change the rules at the same time.
 const TRIES: usize = 5;
 
@@ -32,11 +31,12 @@ impl Live {
     fn watch_folder(&self, tasks: &Tasks) {
         let (live, stopping) = (self.clone(), tasks.stopping());
         tasks.spawn("rules-folder", async move {
-            let mut seen = live.recorded();
+            let (mut seen, mut folder) = (live.recorded(), FolderWatch::default());
             loop {
+                folder.follow(live.folder().as_deref());
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = folder.changed() => {}
                 }
                 // Reading and compiling would block the host's tasks.
                 let watcher = live.clone();
@@ -49,6 +49,10 @@ impl Live {
                 }
             }
         });
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        self.state().config.folder.clone()
     }
 
     /// The folder's files as they were when the generation in force was made, so that a change before the first look is

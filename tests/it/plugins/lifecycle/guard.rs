@@ -147,7 +147,7 @@ impl Checks for NewFaults {
 }
 
 #[test]
-fn new_faults_of_recorded_calls_need_a_persons_word_but_a_way_back_does_not() {
+fn r16_new_faults_of_recorded_calls_need_a_persons_word_but_a_way_back_does_not() {
     let mut stage = Stage::new(vec![entry("category", json!({}))]);
     stage.checks = Arc::new(NewFaults);
     let live = stage.start();
@@ -166,7 +166,7 @@ fn new_faults_of_recorded_calls_need_a_persons_word_but_a_way_back_does_not() {
 }
 
 #[test]
-fn where_signatures_are_required_only_what_a_trusted_key_signed_is_a_rule() {
+fn r22_where_signatures_are_required_only_what_a_trusted_key_signed_is_a_rule() {
     let ((public, secret), (_, other_secret)) = (new_key().expect("a key"), new_key().expect("a key"));
     let key = TrustedKey::parse(public.lines().nth(1).expect("a key line")).expect("a key");
     // Built-in rules count as signed.

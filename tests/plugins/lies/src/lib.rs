@@ -20,6 +20,7 @@ mod lies {
                 purpose: "Lies".into(),
                 hooks: vec![Hook::Apply, Hook::Resolve, Hook::MatchUser],
                 directions: vec![daybridge_rule::Direction::CrmToExchange, daybridge_rule::Direction::ExchangeToCrm],
+                reads: vec!["subject".into()],
                 settings_schema: String::new(),
                 lookups: vec![LookupKind::Users],
                 more: Vec::new(),

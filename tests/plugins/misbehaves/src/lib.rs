@@ -13,10 +13,11 @@ thread_local! {
 
 impl Rule for Misbehaves {
     fn describe() -> Description {
-        Description::new("Does harm")
-            .hooks([Hook::Apply, Hook::Resolve, Hook::Explain, Hook::MatchUser])
-            .setting(Setting::text("act", "nothing", "What to do"))
-            .setting(Setting::number("number", 0, "How much of it"))
+        Description::new("Does harm").setting(Setting::text("act", "nothing", "What to do")).setting(Setting::number(
+            "number",
+            0,
+            "How much of it",
+        ))
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
@@ -52,7 +53,7 @@ impl Rule for Misbehaves {
             "answer-many" => draft.categories = (0..number).map(|n| n.to_string()).collect(),
             "count" => {
                 CALLS.set(CALLS.get() + 1);
-                draft.custom.insert("calls".into(), Scalar::Number(CALLS.get()));
+                draft.custom.insert("calls", Scalar::Number(CALLS.get()));
             }
             "skip" => return skip("it says \u{1b}[31mso"),
             "hold" => return hold(90, "not yet"),
@@ -98,4 +99,4 @@ fn recurse_wide(mut values: [i64; 512]) -> i64 {
     std::hint::black_box(&values)[1] + below % 7
 }
 
-export!(Misbehaves);
+export!(Misbehaves, apply, resolve, explain, match_user);
