@@ -52,7 +52,11 @@ fn main() -> Result<()> {
         return Ok(());
     }
 
+    std::fs::write(folder.path().join("rule.js"), include_str!("rule.js"))?;
+    let script = cases::load(&engine, folder.path(), vec![RuleEntry::new("rule.js")])?;
     let source = payload::host();
+    let judged = Edits::from(&cases::passed(bench::judge_here(&script, cases::call(&source)))?);
+    ensure!(judged == cases::expected(), "another outcome of the script: {judged:?}");
     let judged = Edits::from(&cases::passed(bench::judge_here(&one, cases::call(&source)))?);
     ensure!(judged == cases::expected(), "another outcome: {judged:?}");
     let kept = bench::reusing(|| {
@@ -69,6 +73,7 @@ fn main() -> Result<()> {
         row("rule, fresh sandbox", cases::fresh(one.clone())),
         row("default chain of five, instances kept", cases::reused(five.clone())),
         row("default chain of five, fresh each", cases::fresh(five.clone())),
+        row("rule in JavaScript, fresh sandbox", cases::fresh(script.clone())),
     ];
     let others: [(&'static str, Result<Case>); 5] = [
         ("rquickjs in process, context kept", cases::quickjs(false)),
@@ -132,7 +137,8 @@ fn print_calls(rows: &[Row]) {
         ("node, fresh vm context", "rule, fresh sandbox", "at least 20"),
         ("extism, fresh plugin", "rule, fresh sandbox", ""),
         ("extism, plugin kept", "rule, fresh sandbox", ""),
-        ("rquickjs in process, fresh context", "rule, fresh sandbox", ""),
+        ("rule in JavaScript, fresh sandbox", "rquickjs in process, fresh context", "at most 1.0"),
+        ("node, fresh vm context", "rule in JavaScript, fresh sandbox", ""),
     ] {
         if let Some(here) = ratio(rows, case, base) {
             println!("{:<64} {here:>8.2}  {target}", format!("{case} / {base}"));

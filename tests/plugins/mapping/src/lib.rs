@@ -7,7 +7,9 @@ struct Mapping;
 
 impl Rule for Mapping {
     fn describe() -> Description {
-        Description::new("Does what implementers usually want").setting(Setting::text(
+        Description::new("Does what implementers usually want")
+            .reads(["subject", "body", "location", "attendees", "show-as", "categories", "custom.customer"])
+            .setting(Setting::text(
             "tag",
             "[CRM] ",
             "Before the subject",
