@@ -89,7 +89,7 @@ pub fn native() -> sdk::Appointment {
         online_meeting: Some("https://meet.example.com/j/4711".to_owned()),
         regarding: vec![sdk::Link { entity: "company".to_owned(), id: "28".to_owned(), name: "Northwind".to_owned() }],
         responses: "Ada Byron: accepted".to_owned(),
-        custom: custom.map(|(name, value)| (name.to_owned(), value)).into(),
+        custom: custom.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         ..sdk::Appointment::new("Budget of the quarter")
     }
 }
