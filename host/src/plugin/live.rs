@@ -460,7 +460,13 @@ impl Parts {
                 record.file
             ))
         })?;
-        Ok(Source { bytes, digest: digest.to_owned(), origin: record.origin(), signature, beside: Ok(Bytes::new()) })
+        Ok(Source {
+            bytes,
+            digest: digest.to_owned(),
+            origin: record.origin(),
+            signature,
+            beside: Ok(bytes::Bytes::new()),
+        })
     }
 
     /// A file the operator trusts, or why not.

@@ -9,7 +9,8 @@ use serde_json::{Map, Value as Json};
 use super::report::{RuleChange, RuleChangeKind, VersionRef};
 use crate::plugin::archive::record::EntryRecord;
 use crate::plugin::limits::clean;
-use crate::plugin::load::{About, Hook, Shape};
+use crate::plugin::load::shape::Shape;
+use crate::plugin::load::{About, Hook};
 
 /// Rules that were added, removed, changed or moved.
 pub(super) fn entries(old: &[EntryRecord], new: &[EntryRecord]) -> Vec<RuleChange> {
