@@ -23,7 +23,8 @@ fn main() {
         let name = text.split("export!(").nth(1).and_then(|rest| rest.split(')').next()).expect("an export");
         // Included text cannot begin with inner documentation, and the rule's type is seen from outside here.
         let lines = text.lines().filter(|line| !line.starts_with("//!")).collect::<Vec<_>>().join("\n");
-        let public = lines.replacen(&format!("struct {name};"), &format!("pub struct {name};\npub type Native = {name};"), 1);
+        let public =
+            lines.replacen(&format!("struct {name};"), &format!("pub struct {name};\npub type Native = {name};"), 1);
         let file = rule.rsplit('/').next().unwrap_or_default().replace('-', "_");
         fs::write(Path::new(&out).join(format!("{file}.rs")), public).expect("write to OUT_DIR");
     }

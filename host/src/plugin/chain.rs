@@ -243,7 +243,8 @@ impl Chain {
     #[cfg(feature = "bench")]
     pub(super) fn judge_here(&self, call: Call<'_>) -> Trace {
         let _ticking = self.engine.ticking();
-        run::judge(&self.steps, call.id, call.direction, call.source.clone())
+        let input = run::Input { source: call.source.clone(), draft: None, keep: false };
+        run::judge(&self.steps, call.id, call.direction, input)
     }
 
     /// A fault of the host itself: no rule was called.

@@ -146,25 +146,31 @@ impl Engine {
         &self.shared.scripts
     }
 
-    /// Compiles a validated component, or finds it among those compiled before, in memory or on disk.
+    /// A component that was compiled before, from memory or from disk.
+    pub(super) fn compiled(&self, digest: &str) -> Option<Component> {
+        if let Some(component) = self.loaded().find(digest) {
+            return Some(component);
+        }
+        let (cache, name) = (self.shared.cache.as_ref()?, self.name_of(digest));
+        let code = cache.find(&name)?;
+        let component = self.load(&code).inspect_err(|cause| cache.unusable(&name, &format!("{cause:#}"))).ok()?;
+        self.loaded().keep(digest, &component);
+        Some(component)
+    }
+
+    /// Compiles a validated component.
     ///
     /// # Errors
     /// [`CompileError`], one readable line.
     pub(super) fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, CompileError> {
-        if let Some(component) = self.loaded().find(digest) {
-            return Ok(component);
-        }
-        let name = format!("{digest}.{}", self.shared.target);
-        let cached = self.shared.cache.as_ref().and_then(|cache| {
-            let code = cache.find(&name)?;
-            self.load(&code).inspect_err(|cause| cache.unusable(&name, &format!("{cause:#}"))).ok()
-        });
-        let component = match cached {
-            Some(component) => component,
-            None => self.compile_and_keep(&name, bytes)?,
-        };
+        let component = self.compile_and_keep(&self.name_of(digest), bytes)?;
         self.loaded().keep(digest, &component);
         Ok(component)
+    }
+
+    /// What compiled code is called in the cache.
+    fn name_of(&self, digest: &str) -> String {
+        format!("{digest}.{}", self.shared.target)
     }
 
     fn compile_and_keep(&self, name: &str, bytes: &[u8]) -> Result<Component, CompileError> {

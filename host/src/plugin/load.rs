@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Validator};
 
-use self::shape::Shape;
+pub(super) use self::shape::Shape;
 use super::bindings::daybridge::rules::types as wit;
 use super::call::{Ask, Bad, Callable, Record};
 use super::condition::Mistake;
@@ -171,7 +171,14 @@ pub(super) fn prepare(engine: &Engine, bytes: &[u8], limits: &Limits) -> Result<
     limits.check().map_err(Refused::Limits)?;
     let (shape, (version, api)) = examine(bytes)?;
     let digest = digest(bytes);
-    let component = engine.compile(&digest, bytes).map_err(|cause| Refused::Compile(cause.to_string()))?;
+    let component = match engine.compiled(&digest) {
+        // It was validated before it was compiled.
+        Some(component) => component,
+        None => {
+            validate(bytes)?;
+            engine.compile(&digest, bytes).map_err(|cause| Refused::Compile(cause.to_string()))?
+        }
+    };
     let linked = Linked::new(engine.linker(), &component, version).map_err(|unfit| unlinked(&shape, version, unfit))?;
     let callable = Callable {
         linked,
@@ -273,11 +280,19 @@ fn examine(bytes: &[u8]) -> Result<(Shape, (Version, String)), Refused> {
             Refused::NotWasm
         });
     }
-    let broken = |cause: wasmparser::BinaryReaderError| Refused::Broken(clean(cause.message()));
     let shape = Shape::read(bytes).map_err(broken)?;
     let speaks = shape.check()?;
-    Validator::new().validate_all(bytes).map_err(broken)?;
     Ok((shape, speaks))
+}
+
+/// Whether all of it is WebAssembly as the standard has it.
+fn validate(bytes: &[u8]) -> Result<(), Refused> {
+    Validator::new().validate_all(bytes).map_err(broken)?;
+    Ok(())
+}
+
+fn broken(cause: wasmparser::BinaryReaderError) -> Refused {
+    Refused::Broken(clean(cause.message()))
 }
 
 /// Checks what a rule says about itself.

@@ -35,7 +35,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["--start", folder, count] = *arguments {
+    if let ["--start", folder, count] = arguments.as_slice() {
         return probes::started(folder.as_ref(), count.parse()?);
     }
     let folder = tempfile::tempdir()?;
@@ -46,13 +46,17 @@ fn main() -> Result<()> {
     let five = cases::load(&engine, folder.path(), five.into())?;
 
     // For a look from outside (perf, strace): nothing but so many calls.
-    if let ["--calls", count, rest @ ..] = *arguments {
+    if let ["--calls", count, rest @ ..] = arguments.as_slice() {
         let chain = if rest == ["five"] { five } else { one };
         println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
         return Ok(());
     }
 
+    std::fs::write(folder.path().join("rule.js"), include_str!("rule.js"))?;
+    let script = cases::load(&engine, folder.path(), vec![RuleEntry::new("rule.js")])?;
     let source = payload::host();
+    let judged = Edits::from(&cases::passed(bench::judge_here(&script, cases::call(&source)))?);
+    ensure!(judged == cases::expected(), "another outcome of the script: {judged:?}");
     let judged = Edits::from(&cases::passed(bench::judge_here(&one, cases::call(&source)))?);
     ensure!(judged == cases::expected(), "another outcome: {judged:?}");
     let kept = bench::reusing(|| {
@@ -69,6 +73,7 @@ fn main() -> Result<()> {
         row("rule, fresh sandbox", cases::fresh(one.clone())),
         row("default chain of five, instances kept", cases::reused(five.clone())),
         row("default chain of five, fresh each", cases::fresh(five.clone())),
+        row("rule in JavaScript, fresh sandbox", cases::fresh(script.clone())),
     ];
     let others: [(&'static str, Result<Case>); 5] = [
         ("rquickjs in process, context kept", cases::quickjs(false)),
@@ -132,7 +137,8 @@ fn print_calls(rows: &[Row]) {
         ("node, fresh vm context", "rule, fresh sandbox", "at least 20"),
         ("extism, fresh plugin", "rule, fresh sandbox", ""),
         ("extism, plugin kept", "rule, fresh sandbox", ""),
-        ("rquickjs in process, fresh context", "rule, fresh sandbox", ""),
+        ("rule in JavaScript, fresh sandbox", "rquickjs in process, fresh context", "at most 1.0"),
+        ("node, fresh vm context", "rule in JavaScript, fresh sandbox", ""),
     ] {
         if let Some(here) = ratio(rows, case, base) {
             println!("{:<64} {here:>8.2}  {target}", format!("{case} / {base}"));

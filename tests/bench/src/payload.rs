@@ -50,7 +50,7 @@ pub fn host() -> Appointment {
         attendees: NAMES.iter().zip(&RESPONSES).map(attendee).collect(),
         reminder_minutes: Some(15),
         importance: Importance::High,
-        categories: vec!["Finance".to_owned(), "Quarter".to_owned()],
+        categories: vec!["Accounts".to_owned(), "Board".to_owned()],
         online_meeting: Some("https://meet.example.com/j/4711".to_owned()),
         regarding: vec![Link { entity: "company".to_owned(), id: "28".to_owned(), name: "Northwind".to_owned() }],
         responses: "Ada Byron: accepted".to_owned(),
@@ -85,11 +85,11 @@ pub fn native() -> sdk::Appointment {
         attendees: NAMES.iter().zip(&RESPONSES).map(attendee).collect(),
         reminder: Some(15),
         importance: sdk::Importance::High,
-        categories: vec!["Finance".to_owned(), "Quarter".to_owned()],
+        categories: vec!["Accounts".to_owned(), "Board".to_owned()],
         online_meeting: Some("https://meet.example.com/j/4711".to_owned()),
         regarding: vec![sdk::Link { entity: "company".to_owned(), id: "28".to_owned(), name: "Northwind".to_owned() }],
         responses: "Ada Byron: accepted".to_owned(),
-        custom: custom.map(|(name, value)| (name.to_owned(), value)).into(),
+        custom: custom.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         ..sdk::Appointment::new("Budget of the quarter")
     }
 }

@@ -67,7 +67,8 @@ pub fn start(folder: &Path, rule: &Path, count: usize) -> Result<Start> {
         std::fs::write(folder.join(format!("rule-{number}.wasm")), bytes)?;
     }
     let run = || -> Result<Start> {
-        let output = Command::new(std::env::current_exe()?).arg("--start").arg(folder).arg(count.to_string()).output()?;
+        let output =
+            Command::new(std::env::current_exe()?).arg("--start").arg(folder).arg(count.to_string()).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
         let number = |name: &str| said[name].as_f64().context("a number");
@@ -88,14 +89,18 @@ pub fn started(folder: &Path, count: usize) -> Result<()> {
     let began = Instant::now();
     let cache = Some(folder.join("compiled"));
     let engine = Engine::with(EngineOptions { cache, compiler: Compiler::Within, ..EngineOptions::default() })?;
-    let rules = (0..count).map(|number| RuleEntry { name: format!("rule-{number}"), ..RuleEntry::new(format!("rule-{number}.wasm")) });
+    let rules = (0..count)
+        .map(|number| RuleEntry { name: format!("rule-{number}"), ..RuleEntry::new(format!("rule-{number}.wasm")) });
     let chain = cases::load(&engine, folder, rules.collect())?;
     let milliseconds = began.elapsed().as_secs_f64() * 1e3;
     ensure!(chain.list().len() == count, "all rules load");
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
     let kib: f64 = resident.trim().trim_end_matches(" kB").trim().parse()?;
-    println!("{}", json!({ "milliseconds": milliseconds, "resident_mib": kib / 1024.0, "compiled": engine.compiled_count() }));
+    println!(
+        "{}",
+        json!({ "milliseconds": milliseconds, "resident_mib": kib / 1024.0, "compiled": engine.compiled_count() })
+    );
     Ok(())
 }
 

@@ -7,7 +7,9 @@ struct Mapping;
 
 impl Rule for Mapping {
     fn describe() -> Description {
-        Description::new("Does what implementers usually want").setting(Setting::text(
+        Description::new("Does what implementers usually want")
+            .reads(["subject", "body", "location", "attendees", "show-as", "categories", "custom.customer"])
+            .setting(Setting::text(
             "tag",
             "[CRM] ",
             "Before the subject",
@@ -16,7 +18,7 @@ impl Rule for Mapping {
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
         if source.subject.trim().is_empty() {
-            return Err(Refusal::new("no-subject", "Give the appointment a subject").field("subject").into());
+            return refuse("no-subject", "Give the appointment a subject");
         }
         let tag = context.setting_text("tag");
         if !draft.subject.starts_with(&tag) {
@@ -25,7 +27,7 @@ impl Rule for Mapping {
         let count = |response| source.attendees.iter().filter(|attendee| attendee.response == response).count();
         let (accepted, declined) = (count(Response::Accepted), count(Response::Declined));
         if let Some(Scalar::Text(customer)) = source.custom.get("customer") {
-            draft.add_category(&format!("Customer: {customer}"));
+            draft.add_category(format!("Customer: {customer}"));
             draft.body = format!("{}\n\nCustomer: {customer}\nAccepted: {accepted}, declined: {declined}", draft.body);
         }
         if source.attendees.iter().any(|attendee| attendee.kind == AttendeeKind::Resource) {
