@@ -20,7 +20,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use change::{Change, Install, Place};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Validator};
 
-pub(super) use self::shape::Shape;
+use self::shape::Shape;
 use super::bindings::daybridge::rules::types as wit;
 use super::call::{Ask, Bad, Callable, Record};
 use super::condition::Mistake;
