@@ -6,6 +6,7 @@
 //! A signature that does not fit the contract does not compile, or is refused when the module becomes a component.
 
 /// Where the generated `export_hooks!` looks for what exports an interface's functions.
+#[expect(clippy::module_inception, reason = "the generated code names this path")]
 pub mod exports {
     pub mod daybridge {
         pub mod rules {

@@ -157,7 +157,7 @@ impl Cache {
                 Some((meta.modified().ok()?, meta.len(), entry.path()))
             })
             .collect();
-        files.sort_by(|a, b| b.0.cmp(&a.0));
+        files.sort_by_key(|file| std::cmp::Reverse(file.0));
         let mut bytes = 0_u64;
         for (number, (_, size, path)) in (1_usize..).zip(&files) {
             bytes = bytes.saturating_add(*size);

@@ -195,7 +195,7 @@ impl Callable {
             Err(store) => store,
         };
         #[cfg(not(feature = "bench"))]
-        drop(rule);
+        let _ = rule;
         store.into_data()
     }
 

@@ -58,10 +58,12 @@ async fn upload<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| invalid(&error.to_string()))?;
         size = size.saturating_add(chunk.len());
-        match size {
-            ..=UPLOAD_BYTES_MAX => bytes.extend_from_slice(&chunk),
-            ..=DROPPED_BYTES_MAX => bytes = Vec::new(),
-            _ => break,
+        if size <= UPLOAD_BYTES_MAX {
+            bytes.extend_from_slice(&chunk);
+        } else if size <= DROPPED_BYTES_MAX {
+            bytes = Vec::new();
+        } else {
+            break;
         }
     }
     if size > UPLOAD_BYTES_MAX {

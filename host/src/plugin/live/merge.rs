@@ -69,7 +69,7 @@ impl Parts {
         let mut plan = PlannedChain::default();
         for Listed { entry, record, added } in list {
             let new = then.is_none_or(|then| then.file(&entry.file) != sources.file(&entry.file));
-            let held = record.filter(|_| !fresh && !(new && found.digest(&entry.file).is_some()));
+            let held = record.filter(|_| !(fresh || new && found.digest(&entry.file).is_some()));
             let source = match held {
                 Some(record) => self.source(record, &found, config),
                 None => found.source(&entry.file).unwrap_or_else(|| Source::of(config, &entry.file).map_err(Arc::new)),

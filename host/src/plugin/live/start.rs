@@ -70,12 +70,12 @@ impl Live {
 
 impl Parts {
     fn begin(&self, config: &ChainConfig, last: Option<u64>, next: &mut u64) -> Result<Begun, LifecycleError> {
-        let Some(number) = last else { return self.from_config(config, None, next) };
+        let Some(number) = last else { return self.as_configured(config, None, next) };
         let record = match self.archive.read(number) {
             Ok(record) => record,
             Err(error) => {
                 (self.tell)(unreadable(number, &Causes(&error).to_string()));
-                return self.from_config(config, None, next);
+                return self.as_configured(config, None, next);
             }
         };
         let kept = self.as_it_was(&record);
@@ -110,12 +110,12 @@ impl Parts {
                     }
                 }
             }
-            (_, Err(_)) => self.from_config(config, Some(&record), next),
+            (_, Err(_)) => self.as_configured(config, Some(&record), next),
         }
     }
 
     /// A first generation, or one in place of a generation that cannot be used.
-    fn from_config(
+    fn as_configured(
         &self,
         config: &ChainConfig,
         lost: Option<&GenerationRecord>,
