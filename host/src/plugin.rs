@@ -55,7 +55,7 @@ pub use compile::{COMMAND as COMPILE_COMMAND, CompileLimits, Compiler, serve as 
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use entry::{ChainConfig, LogLevel, OnError, Origin, RuleEntry, signature_path};
 pub use gate::{
-    Checks, FixtureLine, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary, RuleChange,
+    Checks, FixtureLine, Fixtures, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary, RuleChange,
     RuleChangeKind, Trials, VersionRef,
 };
 pub use limits::{Limits, Line};

@@ -9,7 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use daybridge::app::App;
 use daybridge::clock::{Clock, SystemClock};
 use daybridge::config::Config;
-use daybridge::control::{Desk, EntryState, QueueFilter, RefusalKind, SyncOrder, SyncReport, Which};
+use daybridge::control::{
+    ChangeOrder, CommitOrder, Desk, EntryState, QueueFilter, RefusalKind, RuleDesk, SyncOrder, SyncReport, Which,
+};
 use daybridge::lifecycle::Tasks;
 use daybridge::sim;
 use daybridge::sim::exchange::Role;
@@ -284,12 +286,17 @@ impl TestHost {
         self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
     }
 
-    /// Writes another end of the configuration and has the rules loaded again, as a person would.
+    /// Writes another end of the configuration and has the rules loaded again, as a person does who says yes.
     pub async fn reload_with(&mut self, more: &str) {
         self.more = more.to_owned();
         let file = self.data.path().join("daybridge.toml");
         std::fs::write(&file, self.servers.config(self.data.path(), more)).expect("the configuration is written");
-        self.app.reload_rules().await.unwrap_or_else(|refusal| panic!("{}: {}", refusal.code, refusal.message));
+        let proposal = self.app.propose_rules(ChangeOrder::Reload { fresh: false }).await;
+        let proposal = proposal.unwrap_or_else(|refusal| panic!("{}: {}", refusal.code, refusal.message));
+        let name = proposal.proposal.unwrap_or_else(|| panic!("{}", proposal.report));
+        // Whatever speaks against it: the story may be about a rule that fails.
+        let order = CommitOrder { proposal: name, store_only: false };
+        self.app.commit_rules(&order).await.map(drop).unwrap_or_else(|refusal| panic!("{}", refusal.message));
     }
 
     async fn stop(&mut self) {

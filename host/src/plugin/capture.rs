@@ -63,7 +63,11 @@ fn draft_before(chain: &Chain, fixture: &Fixture, step: u32, rule: &str) -> Resu
     };
     let lookups: Arc<dyn LookupSource> = Arc::new(fixture.lookups.clone());
     let trace = chain.rehearsed(&lookups).try_judge(key, *direction, source, None);
-    let reached = trace.steps.iter().any(|trace| trace.step == step);
+    let at = trace.steps.iter().find(|trace| trace.step == step);
+    if let Some(reason) = at.filter(|trace| trace.fault.is_none()).and_then(|trace| trace.passed_over.clone()) {
+        return Err(CaptureError::NotReached { rule: rule.to_owned(), reason });
+    }
+    let reached = at.is_some();
     if !reached {
         let reason = match trace.steps.last() {
             Some(last)

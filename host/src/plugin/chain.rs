@@ -149,6 +149,8 @@ struct Step {
     log_level: Option<LogLevel>,
     /// As the operator wrote them.
     given: Map<String, Json>,
+    /// No appointment depends on it: it is neither counted nor logged what becomes of its faults.
+    trial: bool,
 }
 
 impl Chain {
@@ -380,6 +382,7 @@ fn load_bytes(entry: &RuleEntry, bytes: &[u8], origin: Origin, engine: &Engine) 
         condition,
         log_level: entry.log_level,
         given: entry.settings.clone(),
+        trial: false,
     };
     Ok((step, info))
 }

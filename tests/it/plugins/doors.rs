@@ -5,9 +5,12 @@ use std::path::Path;
 
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::{ChangeOrder, CommitOrder, Desk, FileOrder, InstallOrder};
+use daybridge_tests::crm::Booking;
 use daybridge_tests::guests;
 use daybridge_tests::host::TestHost;
 use daybridge_tests::program::{self, Outcome};
+use daybridge_tests::time::day;
+use daybridge_tests::user::SUSAN;
 use daybridge_tests::wait::wait_for;
 use serde_json::Value as Json;
 
@@ -180,6 +183,34 @@ async fn a_rule_is_installed_looked_at_swapped_and_taken_back_from_the_command_l
     assert_eq!((stored.code, door.generation().await), (0, 4), "{}", stored.stderr);
     let reloaded = door.cli(&["reload"]).await;
     assert_eq!((reloaded.code, door.generation().await), (0, 4), "{}", reloaded.stderr);
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r16_what_would_come_out_otherwise_is_shown_before_it_is_in_force() {
+    let mut door = Door::open("").await;
+    door.host.crm().book(&Booking::at("Budget", &day(30), 9, SUSAN)).await;
+    door.host.settle().await;
+    std::fs::write(door.rules.path().join("new.wasm"), guests::component("subject-tag")).expect("write");
+    let shown = door.cli(&["replay", "new.wasm"]).await;
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""), "{}", shown.stdout);
+    let line = shown.stdout.lines().find(|line| line.contains("crm-to-exchange")).expect("a call that differs");
+    assert!(line.ends_with(": crm-to-exchange: another subject"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("Budget"), "names of fields, not values: {}", shown.stdout);
+    assert_eq!(door.generation().await, 1);
+
+    // A rule that would fail where none failed: it waits for a person.
+    std::fs::write(door.rules.path().join("bad.wasm"), guests::component("misbehaves")).expect("write");
+    let bad = door.cli(&["install", "bad.wasm", "--settings", "{\"act\":\"panic\"}"]).await;
+    assert_eq!((bad.code, door.generation().await), (1, 1));
+    assert!(bad.stdout.contains("Objection: ") && bad.stdout.contains("that did not before"), "{}", bad.stdout);
+    let order = ChangeOrder::Install(InstallOrder {
+        file: FileOrder::new("bad.wasm", &guests::component("misbehaves")),
+        settings: Some(super::support::settings(serde_json::json!({"act": "panic"}))),
+        ..InstallOrder::default()
+    });
+    let proposal = door.client().propose_rules(&order).await.expect("a proposal");
+    assert!(proposal.report.replay.is_some_and(|replay| replay.new_faults > 0));
     door.close().await;
 }
 

@@ -180,7 +180,7 @@ async fn a_condition_that_cannot_be_evaluated_is_a_fault_of_its_entry() {
     assert_eq!((fault.kind_name(), fault.function.as_str(), fault.then), ("condition", "condition", AfterFault::Park));
     assert_eq!(
         fault.to_string(),
-        "rule category 0.1.0 (step 1, condition) stopped: has a condition that cannot be evaluated: there is no comm_case; ask with has(...) whether it is there"
+        "rule category 0.1.0 (step 1, condition, generation 0) stopped: has a condition that cannot be evaluated: there is no comm_case; ask with has(...) whether it is there"
     );
     let open = chain(vec![RuleEntry { on_error: OnError::Skip, ..rule }]);
     assert!(passed(&open, CrmToExchange, &appointment()).await.appointment.categories.is_empty());

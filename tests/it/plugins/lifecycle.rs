@@ -96,6 +96,7 @@ fn install(file: &str, bytes: Vec<u8>) -> Install {
         file: file.into(),
         bytes: bytes.into(),
         signature: None,
+        fixtures: None,
         name: None,
         place: None,
         settings: None,

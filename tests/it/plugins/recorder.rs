@@ -378,6 +378,12 @@ fn r17_a_captured_call_passes_as_it_is_alone_and_in_the_chain() {
 
     let unknown = capture(&chain, &call, Some("nobody")).expect_err("no such rule");
     assert_eq!(unknown.to_string(), "no rule in force is called nobody; there are subject-tag, privacy, category");
+    let elsewhere = RuleEntry { condition: Some("false".into()), ..entry("category", json!({})) };
+    let passed_by = capture(&support::chain(vec![entry("privacy", json!({})), elsewhere]), &call, Some("category"));
+    assert_eq!(
+        passed_by.expect_err("it does not run").to_string(),
+        "rule category did not see this appointment: its condition is not met"
+    );
     let stopped = support::chain(vec![entry("misbehaves", json!({"act": "skip"})), entry("privacy", json!({}))]);
     let not_reached = capture(&stopped, &call, Some("privacy")).expect_err("it was skipped before");
     assert!(matches!(not_reached, CaptureError::NotReached { .. }), "{not_reached}");

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Chain, Step, Trace, load_bytes, run, schema};
 use crate::model::{Appointment, Direction, Field, Person, User, UserId};
 use crate::plugin::engine::Engine;
-use crate::plugin::entry::{OnError, Origin, RuleEntry};
+use crate::plugin::entry::{LogLevel, OnError, Origin, RuleEntry};
 use crate::plugin::load::{self, Refused};
 use crate::plugin::lookup::{Kind, LookupSource, NoLookups};
 use crate::plugin::observe::Observers;
@@ -40,20 +40,21 @@ impl Chain {
         })
     }
 
-    /// The same steps for a trial: nobody is told, and look-ups are answered by `lookups`.
+    /// The same steps for a trial: nobody is told, nothing is counted or logged, and look-ups are answered by `lookups`.
     pub(in crate::plugin) fn rehearsed(&self, lookups: &Arc<dyn LookupSource>) -> Self {
         let observers = Observers::default();
         let prepare = |step: &Step| {
             let mut step = step.clone();
             step.callable.lookups = Arc::clone(lookups);
             step.callable.observers = observers.clone();
+            (step.trial, step.log_level) = (true, Some(LogLevel::Off));
             step
         };
         Self { steps: self.steps.iter().map(prepare).collect(), observers: observers.clone(), ..self.clone() }
     }
 
     /// One rule of this chain alone, with settings of its own, as the rule's author sees it: its faults and its own words are not
-    /// covered by what the operator wrote.
+    /// covered by what the operator wrote, and it is asked whatever its condition says.
     ///
     /// # Errors
     /// One readable line: no such rule, or settings it does not take.
@@ -72,7 +73,7 @@ impl Chain {
         let schema = infos.first().map(|info| info.settings_schema.as_str()).unwrap_or_default();
         let mut step = found.clone();
         step.callable.settings = Arc::new(schema::settle(schema, given)?);
-        (step.on_error, step.default_message) = (OnError::Park, None);
+        (step.on_error, step.default_message, step.condition) = (OnError::Park, None, None);
         Ok(Self { steps: [step].into(), infos: infos.into(), ..self.clone() })
     }
 

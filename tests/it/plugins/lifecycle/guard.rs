@@ -6,7 +6,7 @@ use daybridge::lifecycle::Tasks;
 use daybridge::model::{Appointment, Direction};
 use daybridge::plugin::lookup::Kind;
 use daybridge::plugin::signature::{Trust, TrustedKey, new_key, sign};
-use daybridge::plugin::{Chain, Change, Checks, FixtureLine, Install, ReplaySummary, RuleEntry, WatchMode};
+use daybridge::plugin::{Chain, Change, Checks, FixtureLine, Fixtures, Install, ReplaySummary, RuleEntry, WatchMode};
 use daybridge::rules::Rules;
 use daybridge_tests::guests;
 use daybridge_tests::wait::wait_for;
@@ -138,7 +138,7 @@ fn failing() -> Vec<u8> {
 struct NewFaults;
 
 impl Checks for NewFaults {
-    fn fixtures(&self, _: &str, _: &[u8], _: &Chain) -> Vec<FixtureLine> {
+    fn fixtures(&self, _: &str, _: Fixtures<'_>, _: &Chain) -> Vec<FixtureLine> {
         Vec::new()
     }
     fn replay(&self, _: &Chain, _: &Chain) -> Option<ReplaySummary> {

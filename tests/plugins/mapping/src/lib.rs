@@ -9,11 +9,7 @@ impl Rule for Mapping {
     fn describe() -> Description {
         Description::new("Does what implementers usually want")
             .reads(["subject", "body", "location", "attendees", "show-as", "categories", "custom.customer"])
-            .setting(Setting::text(
-            "tag",
-            "[CRM] ",
-            "Before the subject",
-        ))
+            .setting(Setting::text("tag", "[CRM] ", "Before the subject"))
     }
 
     fn apply(context: &Context, source: &Appointment, draft: &mut Draft) -> Answer {
