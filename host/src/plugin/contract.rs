@@ -9,6 +9,7 @@ mod v0_2;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
@@ -102,6 +103,8 @@ pub struct Linked {
     instance: InstancePre<State>,
     hooks: Hooks,
     compile: Option<ComponentExportIndex>,
+    /// Set once [`Rule::check`] has held every function against the contract.
+    checked: Arc<OnceLock<()>>,
 }
 
 /// Where the functions of `hooks` are. Their names are the same in all versions.
@@ -142,7 +145,7 @@ impl Linked {
         let compiler = format!("{PACKAGE}compiler@{}", version.number());
         let compiler = component.get_export_index(None, &*compiler);
         let compile = compiler.and_then(|within| component.get_export_index(Some(&within), "compile"));
-        Ok(Self { version, instance, hooks, compile })
+        Ok(Self { version, instance, hooks, compile, checked: Arc::default() })
     }
 
     pub fn version(&self) -> Version {
@@ -226,7 +229,11 @@ impl Rule<'_> {
             ("match-user", self.is::<(&wit::Person, &[wit::User]), Option<String>>(store, match_user)),
             ("compile", self.linked.compile.as_ref().is_none_or(|export| compiles(store, export))),
         ];
-        checked.into_iter().find(|(_, fits)| !fits).map_or(Ok(()), |(name, _)| Err(name))
+        if let Some((name, _)) = checked.into_iter().find(|(_, fits)| !fits) {
+            return Err(name);
+        }
+        let _ = self.linked.checked.set(());
+        Ok(())
     }
 
     fn is<P, A>(&self, store: &mut Store<State>, export: &ComponentExportIndex) -> bool
@@ -291,8 +298,25 @@ impl Rule<'_> {
         P: ComponentNamedList + Lower,
         (A,): ComponentNamedList + Lift,
     {
-        let function: TypedFunc<P, (A,)> = self.instance.get_typed_func(&mut *store, export)?;
+        let function = self.function::<P, A>(store, export)?;
         let (answer,) = function.call(store, parameters)?;
         Ok(answer)
+    }
+
+    /// A function with its types. Comparing them with the component's takes a tenth of a call, so it is done once.
+    #[expect(unsafe_code, reason = "a component's types do not change from one instance to the next")]
+    fn function<P, A>(&self, store: &mut Store<State>, export: &ComponentExportIndex) -> Answer<TypedFunc<P, (A,)>>
+    where
+        P: ComponentNamedList + Lower,
+        (A,): ComponentNamedList + Lift,
+    {
+        if self.linked.checked.get().is_none() {
+            return self.instance.get_typed_func(&mut *store, export);
+        }
+        let function = self.instance.get_func(&mut *store, export);
+        let function = function.ok_or_else(|| wasmtime::Error::msg("the function is not there"))?;
+        // SAFETY: `check` compared this component's types with `P` and `A`: it goes through every function that this type
+        // has a method for, with the types which that method passes on here.
+        Ok(unsafe { TypedFunc::new_unchecked(function) })
     }
 }
