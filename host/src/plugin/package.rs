@@ -329,7 +329,11 @@ fn remap(crate_dir: &Path) -> String {
     // Sources that lie beside the crate, as in Daybridge's own repository, are named from there.
     flags
         .extend(folder.ancestors().nth(2).filter(|root| root.join("Cargo.toml").is_file()).map(|root| flag(root, ".")));
-    flags.extend(cargo_home.map(|home| flag(&home, "cargo")));
+    let Some(home) = cargo_home else { return flags.join("\x1f") };
+    flags.push(flag(&home, "cargo"));
+    // Cargo names these folders after the registry a crate came from; of several that match, the last is used.
+    let registries = std::fs::read_dir(home.join("registry/src")).into_iter().flatten().filter_map(Result::ok);
+    flags.extend(registries.map(|registry| flag(&registry.path(), "cargo")));
     flags.join("\x1f")
 }
 
