@@ -5,6 +5,7 @@ mod config;
 mod control;
 mod crash;
 mod demo;
+mod engine;
 mod ews;
 mod exchangelib;
 mod http;

@@ -1,0 +1,140 @@
+//! Mail, cap and brake: what a write may cause.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use daybridge::engine::{Brake, BrakeLimits, MailMeter, MailPlan, mail_for_create, mail_for_delete, mail_for_update};
+use daybridge::model::{
+    Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Mail, MailBudget, Patch, Person, Response,
+    Value,
+};
+
+use super::appointment;
+
+fn attendee(name: &str) -> Attendee {
+    let address = if name.starts_with('-') { String::new() } else { format!("{name}@example.test") };
+    Attendee {
+        person: Person { name: name.to_owned(), address: Address::new(&address) },
+        user: None,
+        kind: AttendeeKind::Required,
+        response: Response::None,
+        responded: None,
+    }
+}
+
+/// A meeting of Ola's with these people; `-` before a name: no address.
+fn meeting(people: &[&str]) -> Appointment {
+    Appointment {
+        organizer: Some(Person { name: "Ola".to_owned(), address: Address::new("ola@example.test") }),
+        attendees: people.iter().map(|name| attendee(name)).collect(),
+        ..appointment("Review")
+    }
+}
+
+fn patch(set: impl IntoIterator<Item = (Field, Value)>) -> Patch {
+    Patch { set: set.into_iter().collect() }
+}
+
+fn budget(invitations: u32, updates: u32, cancellations: u32) -> MailBudget {
+    MailBudget { invitations, updates, cancellations }
+}
+
+#[test]
+fn a_new_meeting_invites_each_address_once_and_nobody_else() {
+    let rows: [(&[&str], bool, u32); 6] = [
+        (&[], true, 0),
+        (&["ann", "ben"], true, 2),
+        (&["ann", "ANN"], true, 1),
+        (&["ann", "-walk-in"], true, 1),
+        (&["ann", "ola"], true, 1),
+        (&["ann", "ben"], false, 0),
+    ];
+    for (people, allowed, invitations) in rows {
+        let plan = mail_for_create(&meeting(people), allowed);
+        let mail = if invitations == 0 { Mail::Silent } else { Mail::All };
+        assert_eq!(plan, MailPlan { mail, budget: budget(invitations, 0, 0) }, "{people:?}, allowed: {allowed}");
+    }
+}
+
+#[test]
+fn a_changed_meeting_mails_by_what_changed() {
+    let attendees = |people: &[&str]| (Field::Attendees, Value::Attendees(meeting(people).attendees));
+    let text = |text: &str| Value::Text(text.to_owned());
+    let rows = [
+        ("nothing", patch([]), Mail::Silent, budget(0, 0, 0)),
+        ("subject", patch([(Field::Subject, text("New"))]), Mail::All, budget(0, 2, 0)),
+        ("place", patch([(Field::Location, text("Room 2"))]), Mail::All, budget(0, 2, 0)),
+        ("text", patch([(Field::Body, Value::Body(Body::plain("x")))]), Mail::All, budget(0, 2, 0)),
+        ("time", patch([(Field::Time, appointment("x").get(&Field::Time))]), Mail::All, budget(0, 2, 0)),
+        ("reminder", patch([(Field::Reminder, Value::Minutes(5))]), Mail::Silent, budget(0, 0, 0)),
+        ("categories", patch([(Field::Categories, Value::Texts(vec!["a".to_owned()]))]), Mail::Silent, budget(0, 0, 0)),
+        ("one more", patch([attendees(&["ann", "ben", "cy"])]), Mail::Changed, budget(1, 0, 0)),
+        ("one less", patch([attendees(&["ann"])]), Mail::Changed, budget(0, 0, 1)),
+        ("another", patch([attendees(&["ann", "cy"])]), Mail::Changed, budget(1, 0, 1)),
+        ("nobody left", patch([(Field::Attendees, Value::Empty)]), Mail::Changed, budget(0, 0, 2)),
+        ("letter case", patch([attendees(&["Ann", "BEN"])]), Mail::Silent, budget(0, 0, 0)),
+        (
+            "people and place",
+            patch([attendees(&["ann", "cy"]), (Field::Location, text("Room 2"))]),
+            Mail::All,
+            budget(1, 1, 1),
+        ),
+    ];
+    for (what, patch, mail, budget) in rows {
+        assert_eq!(mail_for_update(&meeting(&["ann", "ben"]), &patch, true), MailPlan { mail, budget }, "{what}");
+        assert_eq!(mail_for_update(&meeting(&["ann", "ben"]), &patch, false), MailPlan::SILENT, "{what}, not allowed");
+    }
+}
+
+#[test]
+fn a_removed_meeting_is_cancelled_once_with_each() {
+    assert_eq!(
+        mail_for_delete(&meeting(&["ann", "-walk-in"]), true),
+        MailPlan { mail: Mail::All, budget: budget(0, 0, 1) }
+    );
+    assert_eq!(mail_for_delete(&meeting(&["ann"]), false), MailPlan::SILENT);
+    assert_eq!(mail_for_delete(&meeting(&[]), true), MailPlan::SILENT);
+}
+
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+}
+
+#[test]
+fn mails_of_an_hour_count_against_the_cap_and_then_no_more() {
+    let mut meter = MailMeter::default();
+    let rows = [
+        (0, 6, true),
+        (1, 4, true),
+        (2, 1, false),
+        (2, 0, true),
+        (59, 1, false),
+        (60, 6, true),
+        (60, 1, false),
+        (61, 4, true),
+    ];
+    for (minute, wanted, granted) in rows {
+        assert_eq!(meter.ask(wanted, 10, at(minute)), granted, "{wanted} mails in minute {minute}");
+    }
+    assert!(!MailMeter::default().ask(u32::MAX, 10, at(0)));
+}
+
+#[test]
+fn the_brake_holds_what_is_both_many_and_much() {
+    let mailbox = |name: &str| Container::Mailbox(Address::new(&format!("{name}@example.test")));
+    let limits = BrakeLimits { count: 10, fraction: 0.3, period: TimeDelta::hours(1) };
+    // Pairs in the calendar, and how many may go within the hour.
+    for (pairs, free) in [(0_u64, 10_usize), (12, 10), (33, 10), (40, 12), (1_000, 300)] {
+        let mut brake = Brake::default();
+        let mut left = pairs;
+        let granted = (0..=free + 50)
+            .take_while(|_| {
+                let granted = brake.ask(&mailbox("ann"), left, at(0), limits);
+                left = left.saturating_sub(1);
+                granted
+            })
+            .count();
+        let spread = if pairs == 0 { 10 } else { free };
+        assert_eq!(granted, spread, "of {pairs} pairs");
+        assert!(brake.ask(&mailbox("ben"), 1, at(0), limits), "another calendar is not held");
+        assert!(brake.ask(&mailbox("ann"), left, at(60), limits), "an hour later it is let go");
+    }
+}
