@@ -242,7 +242,8 @@ fn attendees_are_merged_person_by_person() {
     use Response::{Accepted, Declined, None as Open};
     type People<'a> = &'a [(&'a str, Response)];
     // What happened; agreed, CRM, Exchange; written to the CRM, to Exchange.
-    let rows: &[(&str, Option<People>, People, People, &str, &str)] = &[
+    type Row<'a> = (&'a str, Option<People<'a>>, People<'a>, People<'a>, &'a str, &'a str);
+    let rows: &[Row] = &[
         ("nothing", Some(&[("ann", Open)]), &[("ann", Open)], &[("ann", Open)], "", ""),
         ("added in the CRM", Some(&[("ann", Open)]), &[("ann", Open), ("ben", Open)], &[("ann", Open)], "", "ann ben"),
         ("added in Outlook", Some(&[("ann", Open)]), &[("ann", Open)], &[("ann", Open), ("cy", Open)], "ann cy", ""),
