@@ -8,6 +8,7 @@ mod appointment;
 mod field;
 mod item;
 mod person;
+pub mod recurrence;
 mod time;
 
 pub use appointment::{Appointment, Body, Importance, Link, Recurrence, Sensitivity, ShowAs, Status};
@@ -16,4 +17,4 @@ pub use item::{
     Cause, Change, Container, Direction, Item, ItemRef, Key, Known, Mail, MailBudget, Role, Seen, Side, Version,
 };
 pub use person::{Address, Attendee, AttendeeKind, Person, Response, User, UserId};
-pub use time::{Span, Time, Zone};
+pub use time::{Span, Time, Zone, instant_of};

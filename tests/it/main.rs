@@ -13,6 +13,7 @@ mod ledger;
 mod plugins;
 mod powercut;
 mod queue;
+mod recurrence;
 mod sage;
 mod scenarios;
 mod sim_crm;

@@ -92,7 +92,8 @@ pub enum Status {
     Cancelled,
 }
 
-/// A recurrence as far as it must be recognised: the pattern in the words of RFC 5545 (an RRULE value).
+/// How a series repeats, in the words of RFC 5545 (an RRULE value). What it means, where it can be known, says
+/// [`super::recurrence`]; a text that is not understood is kept as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recurrence {
     pub rule: String,

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
 
 /// The time atom: start, end, zone and all-ness move together in a merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,22 @@ impl Zone {
         match self {
             Zone::Iana(zone) => zone.name(),
             Zone::Unknown(name) => name,
+        }
+    }
+}
+
+/// The instant of a wall time. An hour that clocks show twice is taken as its first time; a time that clocks skip is
+/// counted on from the last one they showed.
+pub fn instant_of(zone: Tz, wall: NaiveDateTime) -> DateTime<Utc> {
+    match zone.from_local_datetime(&wall) {
+        LocalResult::Single(date) => date.to_utc(),
+        LocalResult::Ambiguous(one, other) => one.min(other).to_utc(),
+        LocalResult::None => {
+            // Walk back to a wall time that existed and count on from there. Zones skip up to a whole day (Samoa, 2011).
+            let back = (15..=26 * 60).step_by(15).map(TimeDelta::minutes);
+            back.filter_map(|back| Some(zone.from_local_datetime(&(wall - back)).latest()?.to_utc() + back))
+                .next()
+                .unwrap_or_else(|| wall.and_utc())
         }
     }
 }

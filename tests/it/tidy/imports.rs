@@ -101,6 +101,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("cel", &["plugin::condition"], "conditions are asked through it"),
     ("jsonschema", &["plugin::schema"], "settings are checked there"),
     ("fs_notify", &["plugin::watch_folder"], "one place that asks the system for changes of files"),
+    ("rrule", &["model::recurrence::expand"], "recurrence is reckoned behind one function"),
     ("axum", &["control", "sim"], "nothing else serves"),
     ("prometheus_client", &["app", "plugin::metrics"], "figures are gathered in one place"),
     ("clap", &["cli", "main"], "nothing else reads the command line"),

@@ -9,6 +9,8 @@ use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset,
 use chrono_tz::Tz;
 use serde::Deserialize;
 
+pub use crate::model::instant_of;
+
 /// How dates are written to the server. Both forms are understood when read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,21 +56,6 @@ impl Stamp {
     /// Wall time in the server's zone.
     pub fn to_wall(self, zone: Tz) -> NaiveDateTime {
         self.instant.map_or(self.wall, |instant| wall_of(zone, instant))
-    }
-}
-
-/// The instant of a wall time; see the module's head for the two odd hours of the year.
-pub fn instant_of(zone: Tz, wall: NaiveDateTime) -> DateTime<Utc> {
-    match zone.from_local_datetime(&wall) {
-        LocalResult::Single(date) => date.to_utc(),
-        LocalResult::Ambiguous(one, other) => one.min(other).to_utc(),
-        LocalResult::None => {
-            // Walk back to a wall time that existed and count on from there. Zones skip up to a whole day (Samoa, 2011).
-            let back = (15..=26 * 60).step_by(15).map(TimeDelta::minutes);
-            back.filter_map(|back| Some(zone.from_local_datetime(&(wall - back)).latest()?.to_utc() + back))
-                .next()
-                .unwrap_or_else(|| wall.and_utc())
-        }
     }
 }
 
