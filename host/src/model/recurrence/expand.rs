@@ -66,12 +66,10 @@ pub fn expand(
     let last = (window.until.naive_utc() + TimeDelta::days(2)).and_utc();
     let set = RRuleSet::new(start).rrule(rule).before(last.with_timezone(&rrule::Tz::UTC));
     let mut expansion = Expansion::default();
-    let mut number = 0;
-    for wall in &set {
-        if number == u32::from(STEPS_MAX) {
+    for (number, wall) in (1..).zip(&set) {
+        if number > u32::from(STEPS_MAX) {
             return Err(ExpandError::TooLong);
         }
-        number += 1;
         let wall = wall.naive_utc();
         let start = instant_of(zone, wall);
         if start < window.from {
