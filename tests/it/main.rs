@@ -18,6 +18,7 @@ mod sage;
 mod scenarios;
 mod sim_crm;
 mod sim_exchange;
+mod sim_graph;
 mod store;
 mod tidy;
 mod zones;

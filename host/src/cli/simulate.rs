@@ -17,7 +17,7 @@ use crate::sim;
 pub(super) enum Command {
     /// A Sage CRM with its REST API.
     Crm(Arguments),
-    /// An Exchange server with its web services (EWS) and several mailboxes.
+    /// An Exchange server with several mailboxes, reached by its web services (EWS) and by Microsoft Graph.
     Exchange(Arguments),
 }
 
@@ -52,9 +52,21 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
             let options = sim::exchange::Options::default();
             let started = sim::exchange::serve(arguments.listen, options, Arc::new(SystemClock), &tasks).await;
             let server = started.map_err(|error| not_started(arguments.listen, &error))?;
-            let facts = [("EWS", server.ews_url()), ("Calendars", server.url())];
+            let facts = [
+                ("EWS", server.ews_url()),
+                ("Graph", server.graph_url()),
+                ("Authority", server.authority()),
+                ("Tenant", server.tenant()),
+                ("Client id", server.client_id()),
+                ("Secret", server.client_secret()),
+                ("Calendars", server.url()),
+            ];
             if arguments.json {
-                output::json(&json!({ "url": server.url(), "ews": server.ews_url(), "users": server.users() }))?;
+                output::json(&json!({
+                    "url": server.url(), "ews": server.ews_url(), "graph": server.graph_url(),
+                    "authority": server.authority(), "tenant": server.tenant(), "client_id": server.client_id(),
+                    "client_secret": server.client_secret(), "users": server.users(),
+                }))?;
             } else {
                 show("Exchange server", &facts, &server.users());
             }

@@ -1,18 +1,24 @@
-//! An Exchange server that speaks EWS: several mailboxes, real meeting semantics, faults on demand.
+//! An Exchange server that speaks EWS and Microsoft Graph: several mailboxes, real meeting semantics, faults on demand.
+//! Both protocols reach the same mailboxes.
 //!
-//! What it answers follows the protocol's documentation, and real clients that others wrote accept it (exchangelib, see
-//! the tests). Beside the protocol it offers `/_sim/...` (faults, counters, mails) and a page for people at `/`.
+//! What it answers follows the protocol's documentation, and real clients that others wrote accept it (exchangelib, O365,
+//! msgraph-sdk: see the tests). Beside the protocol it offers `/_sim/...` (faults, counters, mails) and a page for people at `/`.
 //!
 //! Promises: all times come from the clock it is given; ids of one run are never valid in another. A request is either
 //! refused as a whole (SOAP fault) or answered item by item. Must not know: the host (model, connectors, engine, store).
 
+mod calendar;
 mod call;
 mod directory;
 mod edit;
+mod edit_xml;
+mod error;
 mod find;
 mod folder;
+mod graph;
 mod ids;
 mod item;
+mod item_xml;
 mod meeting;
 mod notify;
 mod page;
@@ -24,6 +30,8 @@ mod shape;
 mod store;
 mod stream;
 mod sync;
+mod target;
+mod virtual_clock;
 mod write;
 mod xml;
 mod zones;
@@ -43,10 +51,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::call::Call;
+use self::error::{ExchangeError, schema_violation};
+use self::graph::Face;
+pub use self::graph::settings::AppOptions;
 use self::store::{Account, World};
-use self::xml::{Element, EwsError, Messages, Read, Xml, schema_violation};
+pub use self::virtual_clock::VirtualClock;
+use self::xml::{Element, Messages, Read, Xml};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
 use crate::sim::fault::{self, Faults, Refusal, Step};
@@ -76,12 +89,16 @@ pub struct AccountOptions {
     pub login: String,
     pub password: String,
     pub role: Role,
+    /// The Windows name of the zone its owner chose.
+    pub zone: String,
 }
 
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub accounts: Vec<AccountOptions>,
+    /// The application that reaches every mailbox by Graph.
+    pub app: AppOptions,
 }
 
 impl Default for Options {
@@ -94,8 +111,10 @@ impl Default for Options {
             login: login.into(),
             password: password.into(),
             role,
+            zone: "Romance Standard Time".into(),
         };
         Self {
+            app: AppOptions::default(),
             accounts: vec![
                 account("Susan Maye", "susan.maye", "susan-demo", &["smaye"], Role::User),
                 account("Terry Smith", "terry.smith", "terry-demo", &["tsmith"], Role::User),
@@ -109,8 +128,9 @@ impl Default for Options {
 
 impl From<AccountOptions> for Account {
     fn from(options: AccountOptions) -> Self {
-        let AccountOptions { name, address, aliases, login, password, role } = options;
-        Self { name, address, aliases, login, password, role }
+        let AccountOptions { name, address, aliases, login, password, role, zone } = options;
+        let directory_id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("mailto:{address}").as_bytes());
+        Self { name, address, aliases, login, password, role, zone, directory_id }
     }
 }
 
@@ -130,6 +150,8 @@ pub struct Running {
     pub address: SocketAddr,
     faults: Faults,
     users: Vec<SimUser>,
+    face: Face,
+    clock: Arc<VirtualClock>,
 }
 
 impl Running {
@@ -141,6 +163,39 @@ impl Running {
     /// The EWS endpoint.
     pub fn ews_url(&self) -> String {
         format!("http://{}{EWS_PATH}", self.address)
+    }
+
+    /// The root of Graph.
+    pub fn graph_url(&self) -> String {
+        format!("http://{}{}", self.address, graph::ROOT)
+    }
+
+    /// Where tokens for Graph come from: add `/oauth2/v2.0/token`.
+    pub fn authority(&self) -> String {
+        format!("http://{}/{}", self.address, self.tenant())
+    }
+
+    /// The directory's id.
+    pub fn tenant(&self) -> String {
+        self.face.app().tenant
+    }
+
+    pub fn client_id(&self) -> String {
+        self.face.app().client_id
+    }
+
+    pub fn client_secret(&self) -> String {
+        self.face.app().secret
+    }
+
+    /// Lets the application sign in with the key of this certificate (DER), too.
+    pub fn trust_certificate(&self, der: Vec<u8>) {
+        self.face.trust_certificate(der);
+    }
+
+    /// The server's clock, which can be moved.
+    pub fn clock(&self) -> Arc<VirtualClock> {
+        self.clock.clone()
     }
 
     pub fn users(&self) -> Vec<SimUser> {
@@ -170,8 +225,13 @@ pub async fn serve(
     });
     let users = users.collect();
     let faults = Faults::default();
+    let clock = Arc::new(VirtualClock::new(clock));
+    let face = Face::new(options.app.clone(), &*clock);
     let server = Server {
-        world: Arc::new(Mutex::new(World::new(options, clock))),
+        world: Arc::new(Mutex::new(World::new(options, clock.clone()))),
+        face: face.clone(),
+        clock: clock.clone(),
+        address,
         faults: faults.clone(),
         stopping: tasks.stopping(),
     };
@@ -189,13 +249,16 @@ pub async fn serve(
             tracing::error!(error = %error, "The Exchange simulator stopped");
         }
     });
-    Ok(Running { address, faults, users })
+    Ok(Running { address, faults, users, face, clock })
 }
 
 /// What every request sees.
 #[derive(Clone)]
 struct Server {
     world: Arc<Mutex<World>>,
+    face: Face,
+    clock: Arc<VirtualClock>,
+    address: SocketAddr,
     faults: Faults,
     stopping: CancellationToken,
 }
@@ -212,11 +275,14 @@ fn router(server: Server) -> Router {
     let protocol = Router::new()
         .route(EWS_PATH, post(ews))
         .route("/ews/exchange.asmx", post(ews))
+        .merge(graph::routes())
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(from_fn_with_state(faults.clone(), fault::guard));
     protocol
         .route("/", get(people))
         .route("/_sim/mails", get(mails).delete(forget_mails))
+        .merge(graph::control_routes())
+        .merge(virtual_clock::routes())
         .with_state(server)
         .merge(faults.router())
 }
@@ -284,7 +350,7 @@ fn unauthorized() -> Response {
 }
 
 /// The operation of a request, and the address of the mailbox it acts on (empty if none).
-fn asked(server: &Server, account: usize, text: &str) -> Result<(String, String), EwsError> {
+fn asked(server: &Server, account: usize, text: &str) -> Result<(String, String), ExchangeError> {
     let document = xml::read(text)?;
     let (header, request) = parts(document.root_element())?;
     let mut world = server.world();
@@ -294,12 +360,12 @@ fn asked(server: &Server, account: usize, text: &str) -> Result<(String, String)
 }
 
 /// Header and operation of an envelope.
-fn parts(envelope: Element<'_>) -> Result<(Option<Element<'_>>, Element<'_>), EwsError> {
+fn parts(envelope: Element<'_>) -> Result<(Option<Element<'_>>, Element<'_>), ExchangeError> {
     if envelope.local() != "Envelope" {
         return Err(schema_violation("the request is not a SOAP envelope"));
     }
     let operation = envelope.need("Body")?.kids().next();
-    let operation = operation.ok_or_else(|| EwsError::new("ErrorInvalidRequest", "The request body is empty."))?;
+    let operation = operation.ok_or_else(|| ExchangeError::new("ErrorInvalidRequest", "The request body is empty."))?;
     Ok((envelope.kid("Header"), operation))
 }
 
@@ -317,7 +383,7 @@ fn run(server: &Server, account: usize, operation: &str, text: &str) -> Response
     }
 }
 
-fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: &mut Xml) -> Result<(), EwsError> {
+fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: &mut Xml) -> Result<(), ExchangeError> {
     let document = xml::read(text)?;
     let (header, request) = parts(document.root_element())?;
     let mut call = Call::new(world, account, header)?;
@@ -338,7 +404,9 @@ fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: 
         "SyncFolderItems" => sync::sync_folder_items(&call, request, xml),
         "Unsubscribe" => notify::unsubscribe(&mut call, request, xml),
         "UpdateItem" => write::update_item(&mut call, request, xml),
-        other => Err(EwsError::new("ErrorInvalidRequest", format!("This server does not know the operation {other}."))),
+        other => {
+            Err(ExchangeError::new("ErrorInvalidRequest", format!("This server does not know the operation {other}.")))
+        }
     }
 }
 
@@ -348,15 +416,15 @@ fn refuse(operation: &str, text: &str, refusal: Refusal) -> Response {
         Refusal::Status { status, retry_after_s } => fault::status(status, retry_after_s),
         Refusal::Throttle { back_off_ms, retry_after_s } => {
             let busy = "The server cannot service this request right now. Try again later.";
-            let error = EwsError { back_off_ms: Some(back_off_ms), ..EwsError::new("ErrorServerBusy", busy) };
+            let error = ExchangeError { back_off_ms: Some(back_off_ms), ..ExchangeError::new("ErrorServerBusy", busy) };
             let mut answer = fault_answer(&error);
             if let Some(seconds) = retry_after_s {
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             answer
         }
-        Refusal::Error { code } => {
-            let error = EwsError::new(&code, "Failed on request.");
+        Refusal::Error { code, .. } => {
+            let error = ExchangeError::new(&code, "Failed on request.");
             let mut messages = Messages::new(operation);
             for _ in 0..items_asked(text) {
                 messages.add(Err::<(), _>(error.clone()), |_, ()| {});
@@ -374,7 +442,7 @@ fn items_asked(text: &str) -> usize {
     LISTS.iter().find_map(|list| request.kid(list)).map_or(1, |list| list.kids().count().max(1))
 }
 
-fn fault_answer(error: &EwsError) -> Response {
+fn fault_answer(error: &ExchangeError) -> Response {
     xml_answer(StatusCode::INTERNAL_SERVER_ERROR, xml::fault(error))
 }
 

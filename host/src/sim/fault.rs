@@ -38,7 +38,7 @@ const BACK_OFF_MS_DEFAULT: u64 = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Not carried out; the protocol's own error `code`.
+    /// Not carried out; the protocol's own error `code`, and `status` where the protocol leaves the choice.
     Error,
     /// Not carried out; a bare HTTP `status`, with `Retry-After` if asked for.
     Status,
@@ -60,7 +60,7 @@ pub enum Kind {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The operation it waits for; `*` fits every operation.
+    /// The operation it waits for; with `*` at the end all that begin so, and `*` alone fits every operation.
     pub operation: String,
     /// Mailbox or entity; without it any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +98,11 @@ impl Fault {
     }
 
     fn fits(&self, operation: &str, containers: &[&str]) -> bool {
-        (self.operation == "*" || self.operation == operation)
+        let named = match self.operation.strip_suffix('*') {
+            Some(start) => operation.starts_with(start),
+            None => self.operation == operation,
+        };
+        named
             && self.container.as_ref().is_none_or(|wanted| containers.iter().any(|at| at.eq_ignore_ascii_case(wanted)))
     }
 }
@@ -128,7 +132,7 @@ pub enum Step {
 /// Why an operation is not carried out; each protocol has its own form for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    Error { code: String },
+    Error { code: String, status: Option<StatusCode> },
     Status { status: StatusCode, retry_after_s: Option<u64> },
     Throttle { back_off_ms: u64, retry_after_s: Option<u64> },
 }
@@ -264,7 +268,10 @@ impl Faults {
         };
         let Some(fault) = fault else { return Step::Run(After::Send) };
         match fault.kind {
-            Kind::Error => Step::Refuse(Refusal::Error { code: fault.code.unwrap_or_default() }),
+            Kind::Error => Step::Refuse(Refusal::Error {
+                code: fault.code.unwrap_or_default(),
+                status: fault.status.and_then(|status| StatusCode::from_u16(status).ok()),
+            }),
             Kind::Status => Step::Refuse(Refusal::Status {
                 status: fault.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or_default(),
                 retry_after_s: fault.retry_after_s,

@@ -54,7 +54,7 @@ pub async fn handle(State(crm): State<Arc<Crm>>, request: Request) -> Response {
 /// A fault in this protocol's words. The REST API has no throttling of its own; a proxy before it answers 429.
 fn refused(refusal: fault::Refusal) -> Response {
     match refusal {
-        fault::Refusal::Error { code } => {
+        fault::Refusal::Error { code, .. } => {
             let status = match code.as_str() {
                 "BadWhereSyntax" | "BadUrlSyntax" | "ApplicationDiagnosis" => StatusCode::BAD_REQUEST,
                 "RecordNotFound" | "ResourceKindNotFound" => StatusCode::NOT_FOUND,

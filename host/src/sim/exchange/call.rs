@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::Role;
-use super::ids::{self, Named};
+use super::error::{ExchangeError, not_found, schema_violation};
+use super::ids;
 use super::item::{Item, View};
 use super::store::World;
-use super::xml::{Element, EwsError, Read};
+use super::target::Target;
+use super::xml::{Element, Read};
 use super::zones::Zone;
 
 /// Versions a server of this generation speaks.
@@ -40,29 +42,20 @@ pub struct Call<'w> {
     pub zone: Option<Zone>,
 }
 
-/// An item that a request names, found and allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub key: u64,
-    /// One instance of the series, by original start.
-    pub instance: Option<DateTime<Utc>>,
-    pub change_key: Option<u64>,
-}
-
 impl<'w> Call<'w> {
     /// Reads the SOAP header of a request by an account.
-    pub fn new(world: &'w mut World, account: usize, header: Option<Element<'_>>) -> Result<Self, EwsError> {
+    pub fn new(world: &'w mut World, account: usize, header: Option<Element<'_>>) -> Result<Self, ExchangeError> {
         let mut seen = BTreeSet::new();
         for block in header.iter().flat_map(|header| header.children()).filter(|block| block.is_element()) {
             if !seen.insert(block.tag_name().name().to_owned()) {
                 let text = format!("The SOAP header {} appears more than once.", block.tag_name().name());
-                return Err(EwsError::new("ErrorDuplicateSOAPHeader", text));
+                return Err(ExchangeError::new("ErrorDuplicateSOAPHeader", text));
             }
         }
         let block = |name: &str| header.and_then(|header| header.kid(name));
         let version = block("RequestServerVersion").and_then(|node| node.attribute("Version"));
         if version.is_some_and(|version| !VERSIONS.contains(&version)) {
-            return Err(EwsError::new("ErrorInvalidServerVersion", "The specified server version is invalid."));
+            return Err(ExchangeError::new("ErrorInvalidServerVersion", "The specified server version is invalid."));
         }
         let zone = match block("TimeZoneContext").and_then(|node| node.kid("TimeZoneDefinition")) {
             Some(zone) => zone.attribute("Id").or_else(|| zone.attribute("Name")).map(Zone::named).transpose()?,
@@ -81,14 +74,14 @@ impl<'w> Call<'w> {
     }
 
     /// The mailbox, for operations that name none themselves.
-    pub fn own_mailbox(&self) -> Result<usize, EwsError> {
+    pub fn own_mailbox(&self) -> Result<usize, ExchangeError> {
         self.mailbox.ok_or_else(|| {
-            EwsError::new("ErrorMissingEmailAddress", "The caller has no mailbox, and the request names none.")
+            ExchangeError::new("ErrorMissingEmailAddress", "The caller has no mailbox, and the request names none.")
         })
     }
 
     /// The folder that a FolderId or DistinguishedFolderId names.
-    pub fn folder(&self, node: Element<'_>) -> Result<usize, EwsError> {
+    pub fn folder(&self, node: Element<'_>) -> Result<usize, ExchangeError> {
         let id = node.need_attribute("Id")?;
         if node.local() == "FolderId" {
             ids::parse(id)?;
@@ -97,7 +90,7 @@ impl<'w> Call<'w> {
             return match (known, folder) {
                 (Some(position), Some(folder)) if Some(folder.mailbox) == self.mailbox => Ok(position),
                 (Some(_), Some(_)) => Err(denied()),
-                _ => Err(EwsError::new("ErrorItemNotFound", "The folder was not found in the store.")),
+                _ => Err(ExchangeError::new("ErrorItemNotFound", "The folder was not found in the store.")),
             };
         }
         let mailbox = match node.kid("Mailbox").and_then(|mailbox| mailbox.kid_text("EmailAddress")) {
@@ -105,17 +98,17 @@ impl<'w> Call<'w> {
             None => self.own_mailbox()?,
         };
         self.world.folder(mailbox, id).ok_or_else(|| {
-            EwsError::new("ErrorFolderNotFound", "The specified folder could not be found in the store.")
+            ExchangeError::new("ErrorFolderNotFound", "The specified folder could not be found in the store.")
         })
     }
 
     /// All folders that a list of folder ids names.
-    pub fn folders(&self, list: Element<'_>) -> Result<Vec<usize>, EwsError> {
+    pub fn folders(&self, list: Element<'_>) -> Result<Vec<usize>, ExchangeError> {
         list.kids().map(|node| self.folder(node)).collect()
     }
 
     /// The item that an ItemId, OccurrenceItemId, RecurringMasterItemId or ReferenceItemId names.
-    pub fn target(&self, node: Element<'_>) -> Result<Target, EwsError> {
+    pub fn target(&self, node: Element<'_>) -> Result<Target, ExchangeError> {
         let change_key = node.attribute("ChangeKey").map(ids::version).transpose()?;
         match node.local() {
             "OccurrenceItemId" => {
@@ -132,46 +125,32 @@ impl<'w> Call<'w> {
         }
     }
 
-    pub fn item(&self, target: &Target) -> Result<&Item, EwsError> {
-        self.world.items.get(&target.key).ok_or_else(not_found)
+    pub fn item(&self, target: &Target) -> Result<&Item, ExchangeError> {
+        self.world.item(target)
     }
 
     /// What a target looks like.
-    pub fn view(&self, target: &Target) -> Result<View<'_>, EwsError> {
-        let item = self.item(target)?;
-        Ok(target.instance.map_or_else(|| item.view(), |start| item.instance(start)))
+    pub fn view(&self, target: &Target) -> Result<View<'_>, ExchangeError> {
+        self.world.view(target)
     }
 
-    fn find(&self, id: &str) -> Result<Target, EwsError> {
-        let (id, instance) = match ids::parse(id)? {
-            Named::Item(id) => (id, None),
-            Named::Occurrence(master, start) => (master, Some(start)),
-        };
-        if self.world.folders.iter().any(|folder| folder.id == id) {
-            return Err(EwsError::new("ErrorCannotUseFolderIdForItemId", "The id is the id of a folder."));
+    fn find(&self, id: &str) -> Result<Target, ExchangeError> {
+        // Ids that stay over moves belong to the other protocol.
+        if ids::is_immutable(id) {
+            return Err(ExchangeError::new("ErrorInvalidIdMalformed", "Id is malformed."));
         }
-        let item =
-            self.world.item_by_id(&id).filter(|item| Some(item.mailbox) == self.mailbox).ok_or_else(not_found)?;
-        if let Some(start) = instance {
-            let series =
-                item.series.as_ref().filter(|series| !series.deleted.contains(&start)).ok_or_else(not_found)?;
-            let known = series.exceptions.contains_key(&start)
-                || item.instances_before(start + chrono::TimeDelta::seconds(1)).last() == Some(&start);
-            if !known {
-                return Err(not_found());
-            }
-        }
-        Ok(Target { key: item.key, instance, change_key: None })
+        self.world.target(self.mailbox, id)
     }
 
-    fn nth(&self, master: u64, index: i64) -> Result<DateTime<Utc>, EwsError> {
+    fn nth(&self, master: u64, index: i64) -> Result<DateTime<Utc>, ExchangeError> {
         let item = self.world.items.get(&master).ok_or_else(not_found)?;
-        let not_a_master =
-            || EwsError::new("ErrorCalendarCannotUseIdForOccurrenceId", "The id is not one of a recurring master.");
+        let not_a_master = || {
+            ExchangeError::new("ErrorCalendarCannotUseIdForOccurrenceId", "The id is not one of a recurring master.")
+        };
         let series = item.series.as_ref().ok_or_else(not_a_master)?;
         let starts = item.instances_before(item.content.start + chrono::TimeDelta::days(INDEX_DAYS_MAX));
         let out_of_range = || {
-            EwsError::new(
+            ExchangeError::new(
                 "ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange",
                 "The occurrence index is out of the range of the series.",
             )
@@ -180,27 +159,27 @@ impl<'w> Call<'w> {
         let start = *starts.get(place).ok_or_else(out_of_range)?;
         if series.deleted.contains(&start) {
             let text = "The occurrence was deleted from the series.";
-            return Err(EwsError::new("ErrorCalendarOccurrenceIsDeletedFromRecurrence", text));
+            return Err(ExchangeError::new("ErrorCalendarOccurrenceIsDeletedFromRecurrence", text));
         }
         Ok(start)
     }
 
     /// The mailbox of a primary address that the caller may open.
-    fn addressed(&self, address: &str) -> Result<usize, EwsError> {
+    fn addressed(&self, address: &str) -> Result<usize, ExchangeError> {
         let (account, is_primary) = self.world.account_of(address).ok_or_else(no_mailbox)?;
         let known =
             self.world.accounts.get(account).filter(|account| account.role == Role::User).ok_or_else(no_mailbox)?;
         if !is_primary {
             let text = format!("The primary SMTP address must be used: {}", known.address);
-            return Err(EwsError::new("ErrorNonPrimarySmtpAddress", text));
+            return Err(ExchangeError::new("ErrorNonPrimarySmtpAddress", text));
         }
         if self.mailbox == Some(account) { Ok(account) } else { Err(denied()) }
     }
 }
 
-fn impersonated(world: &World, account: usize, node: Element<'_>) -> Result<usize, EwsError> {
+fn impersonated(world: &World, account: usize, node: Element<'_>) -> Result<usize, ExchangeError> {
     let sid = node.need("ConnectingSID")?;
-    let name = sid.kids().next().ok_or_else(|| super::xml::schema_violation("ConnectingSID is empty"))?;
+    let name = sid.kids().next().ok_or_else(|| schema_violation("ConnectingSID is empty"))?;
     let value = name.content().trim().to_owned();
     let found = match name.local() {
         "PrimarySmtpAddress" | "SmtpAddress" => world.account_of(&value),
@@ -212,29 +191,25 @@ fn impersonated(world: &World, account: usize, node: Element<'_>) -> Result<usiz
             })
             .map(|account| (account, true)),
         "SID" => None,
-        other => return Err(super::xml::schema_violation(format!("{other} is not a kind of identity"))),
+        other => return Err(schema_violation(format!("{other} is not a kind of identity"))),
     };
     if world.accounts.get(account).is_none_or(|account| account.role != Role::Service) {
         let text = "The account does not have permission to impersonate the requested user.";
-        return Err(EwsError::new("ErrorImpersonateUserDenied", text));
+        return Err(ExchangeError::new("ErrorImpersonateUserDenied", text));
     }
     let (found, is_primary) = found.ok_or_else(no_mailbox)?;
     let target = world.accounts.get(found).filter(|account| account.role == Role::User).ok_or_else(no_mailbox)?;
     if !is_primary && name.local() == "PrimarySmtpAddress" {
         let text = format!("The primary SMTP address must be used: {}", target.address);
-        return Err(EwsError::new("ErrorNonPrimarySmtpAddress", text));
+        return Err(ExchangeError::new("ErrorNonPrimarySmtpAddress", text));
     }
     Ok(found)
 }
 
-fn denied() -> EwsError {
-    EwsError::new("ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+fn denied() -> ExchangeError {
+    ExchangeError::new("ErrorAccessDenied", "Access is denied. Check credentials and try again.")
 }
 
-fn no_mailbox() -> EwsError {
-    EwsError::new("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
-}
-
-fn not_found() -> EwsError {
-    EwsError::new("ErrorItemNotFound", "The specified object was not found in the store.")
+fn no_mailbox() -> ExchangeError {
+    ExchangeError::new("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
 }

@@ -5,20 +5,20 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use localzone::iana_to_win_zone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Role;
 use super::call::Call;
+use super::error::{ExchangeError, schema_violation};
 use super::ids;
 use super::store::Account;
-use super::xml::{Element, EwsError, Messages, Read, Xml, boolean, schema_violation};
-use super::zones::Zone;
+use super::xml::{Element, Messages, Read, Xml, boolean};
+use super::zones::{Zone, server_zones};
 
 /// Candidates of one answer [resolvenames-operation].
 const CANDIDATES_MAX: usize = 100;
 
-pub fn resolve_names(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn resolve_names(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let full = boolean(request.need_attribute("ReturnFullContactData")?)?;
     let entry = request.need("UnresolvedEntry")?.content().trim().to_lowercase();
     let wanted = entry.strip_prefix("smtp:").unwrap_or(&entry);
@@ -35,12 +35,14 @@ pub fn resolve_names(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Re
     let shown = || found.iter().take(CANDIDATES_MAX).copied();
     let mut messages = Messages::new("ResolveNames");
     match found.len() {
-        0 => messages
-            .add(Err::<(), _>(EwsError::new("ErrorNameResolutionNoResults", "No results were found.")), |_, ()| {}),
+        0 => messages.add(
+            Err::<(), _>(ExchangeError::new("ErrorNameResolutionNoResults", "No results were found.")),
+            |_, ()| {},
+        ),
         1 => messages.add(Ok(()), |xml, ()| resolutions(shown(), found.len(), full, xml)),
         _ => {
             let text = "Multiple results were found.";
-            let warning = EwsError::new("ErrorNameResolutionMultipleResults", text);
+            let warning = ExchangeError::new("ErrorNameResolutionMultipleResults", text);
             messages.warn(&warning, |xml| resolutions(shown(), found.len(), full, xml));
         }
     }
@@ -48,7 +50,7 @@ pub fn resolve_names(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Re
     Ok(())
 }
 
-pub fn convert_id(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn convert_id(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let format = request.need_attribute("DestinationFormat")?;
     let owner = call.mailbox.and_then(|mailbox| call.world.accounts.get(mailbox));
     let owner = owner.map(|account| account.address.clone()).unwrap_or_default();
@@ -76,16 +78,12 @@ pub fn convert_id(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Resul
 }
 
 /// The short form: names without their rules.
-pub fn get_server_time_zones(request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn get_server_time_zones(request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let wanted: Option<Vec<String>> =
         request.kid("Ids").map(|ids| ids.kids().map(|id| id.content().trim().to_owned()).collect());
-    let mut known: Vec<&str> =
-        chrono_tz::TZ_VARIANTS.iter().filter_map(|tz| iana_to_win_zone(tz.name())).map(|(name, _)| name).collect();
-    known.sort_unstable();
-    known.dedup();
     let shown: Vec<&str> = match &wanted {
         Some(wanted) => wanted.iter().map(String::as_str).filter(|id| Zone::named(id).is_ok()).collect(),
-        None => known,
+        None => server_zones(),
     };
     let mut messages = Messages::new("GetServerTimeZones");
     messages.add(Ok(()), |xml, ()| {
@@ -98,10 +96,10 @@ pub fn get_server_time_zones(request: Element<'_>, xml: &mut Xml) -> Result<(), 
 }
 
 /// No user ever configured anything here.
-pub fn get_user_configuration(request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn get_user_configuration(request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     request.need("UserConfigurationName").map_err(|_| schema_violation("UserConfigurationName is missing"))?;
     let mut messages = Messages::new("GetUserConfiguration");
-    let error = EwsError::new("ErrorItemNotFound", "The user configuration was not found.");
+    let error = ExchangeError::new("ErrorItemNotFound", "The user configuration was not found.");
     messages.add(Err::<(), _>(error), |_, ()| {});
     messages.write("GetUserConfiguration", xml);
     Ok(())

@@ -5,10 +5,11 @@
 use chrono::{DateTime, Months, TimeDelta, Utc};
 
 use super::call::Call;
+use super::error::{ExchangeError, schema_violation};
 use super::item::{Item, Kind, View};
 use super::restriction::{self, Restriction};
 use super::shape::Shape;
-use super::xml::{Element, EwsError, Messages, Read, Xml, integer, reject_schema, schema_violation};
+use super::xml::{Element, Messages, Read, Xml, integer, reject_schema};
 use super::zones::{self, Zone};
 
 /// Items of one page (FindCountLimit of the default throttling policy).
@@ -16,7 +17,7 @@ const PAGE_MAX: usize = 1_000;
 /// A calendar view may span two years; a leap day is allowed for.
 const VIEW_MONTHS_MAX: u32 = 24;
 
-pub fn get_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn get_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let shape = Shape::read(request.need("ItemShape")?)?;
     let mut messages = Messages::new("GetItem");
     for id in request.need("ItemIds")?.kids() {
@@ -27,7 +28,7 @@ pub fn get_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<
     Ok(())
 }
 
-pub fn find_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn find_item(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let traversal = request.need_attribute("Traversal")?;
     if !matches!(traversal, "Shallow" | "SoftDeleted" | "Associated") {
         return Err(schema_violation("Traversal has no such value"));
@@ -80,17 +81,17 @@ impl Page<'_> {
     }
 }
 
-fn page<'a>(views: Vec<View<'a>>, node: Option<Element<'_>>) -> Result<Page<'a>, EwsError> {
-    let number = |name: &str| -> Result<Option<usize>, EwsError> {
+fn page<'a>(views: Vec<View<'a>>, node: Option<Element<'_>>) -> Result<Page<'a>, ExchangeError> {
+    let number = |name: &str| -> Result<Option<usize>, ExchangeError> {
         let Some(text) = node.and_then(|node| node.attribute(name)) else { return Ok(None) };
         let number = usize::try_from(integer(text)?);
         number
             .map(Some)
-            .map_err(|_| EwsError::new("ErrorInvalidIndexedPagingParameters", format!("{name} is negative.")))
+            .map_err(|_| ExchangeError::new("ErrorInvalidIndexedPagingParameters", format!("{name} is negative.")))
     };
     let most = number("MaxEntriesReturned")?.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     if most == 0 {
-        return Err(EwsError::new("ErrorInvalidPagingMaxRows", "MaxEntriesReturned must be greater than 0."));
+        return Err(ExchangeError::new("ErrorInvalidPagingMaxRows", "MaxEntriesReturned must be greater than 0."));
     }
     let total = views.len();
     let offset = number("Offset")?.unwrap_or(0).min(total);
@@ -103,19 +104,38 @@ fn page<'a>(views: Vec<View<'a>>, node: Option<Element<'_>>) -> Result<Page<'a>,
 
 /// Single appointments and occurrences that touch the window, by start. As the protocol says, what ends before the
 /// window or begins at or after its end is left out.
-fn expand<'a>(items: Vec<&'a Item>, node: Element<'_>) -> Result<Page<'a>, EwsError> {
+fn expand<'a>(items: Vec<&'a Item>, node: Element<'_>) -> Result<Page<'a>, ExchangeError> {
     let bound = |name: &str| zones::instant(node.need_attribute(name)?, &Zone::utc());
     let (from, to) = (bound("StartDate")?, bound("EndDate")?);
     if to < from {
         let text = "EndDate is earlier than StartDate.";
-        return Err(EwsError::new("ErrorCalendarEndDateIsEarlierThanStartDate", text));
+        return Err(ExchangeError::new("ErrorCalendarEndDateIsEarlierThanStartDate", text));
     }
     if from.checked_add_months(Months::new(VIEW_MONTHS_MAX)).is_some_and(|latest| to > latest + TimeDelta::days(1)) {
-        return Err(EwsError::new("ErrorCalendarViewRangeTooBig", "A calendar view spans at most two years."));
+        return Err(ExchangeError::new("ErrorCalendarViewRangeTooBig", "A calendar view spans at most two years."));
     }
+    let mut views = window(items.into_iter(), from, to);
+    let most = match node.attribute("MaxEntriesReturned") {
+        Some(text) => usize::try_from(integer(text)?).unwrap_or(0),
+        None => PAGE_MAX,
+    };
+    if most == 0 {
+        return Err(ExchangeError::new("ErrorInvalidPagingMaxRows", "MaxEntriesReturned must be greater than 0."));
+    }
+    let total = views.len();
+    if total > PAGE_MAX && node.attribute("MaxEntriesReturned").is_none() {
+        let text = format!("More than {PAGE_MAX} items; ask for a shorter window.");
+        return Err(ExchangeError::new("ErrorExceededFindCountLimit", text));
+    }
+    views.truncate(most);
+    Ok(Page { is_last: views.len() == total, next_offset: views.len(), total, views })
+}
+
+/// Single appointments and occurrences that touch the window, by start.
+pub fn window<'a>(items: impl Iterator<Item = &'a Item>, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<View<'a>> {
     let touches = |view: &View<'_>| view.end >= from && view.start < to;
     let mut views: Vec<View<'a>> = Vec::new();
-    for item in items.into_iter().filter(|item| item.kind == Kind::Appointment) {
+    for item in items.filter(|item| item.kind == Kind::Appointment) {
         match &item.series {
             None => views.extend(Some(item.view()).filter(|view| touches(view))),
             Some(series) => views.extend(
@@ -127,20 +147,7 @@ fn expand<'a>(items: Vec<&'a Item>, node: Element<'_>) -> Result<Page<'a>, EwsEr
         }
     }
     views.sort_by_key(|view| (view.start, view.end));
-    let most = match node.attribute("MaxEntriesReturned") {
-        Some(text) => usize::try_from(integer(text)?).unwrap_or(0),
-        None => PAGE_MAX,
-    };
-    if most == 0 {
-        return Err(EwsError::new("ErrorInvalidPagingMaxRows", "MaxEntriesReturned must be greater than 0."));
-    }
-    let total = views.len();
-    if total > PAGE_MAX && node.attribute("MaxEntriesReturned").is_none() {
-        let text = format!("More than {PAGE_MAX} items; ask for a shorter window.");
-        return Err(EwsError::new("ErrorExceededFindCountLimit", text));
-    }
-    views.truncate(most);
-    Ok(Page { is_last: views.len() == total, next_offset: views.len(), total, views })
+    views
 }
 
 /// Original starts of the instances that may lie before `to`: exceptions may have been moved there from later.

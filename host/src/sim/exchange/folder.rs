@@ -3,10 +3,12 @@
 //! Promises: elements come in the order of the schema. Must not know: items, but their number.
 
 use super::call::Call;
+use super::error::{ExchangeError, schema_violation};
 use super::ids::FOLDER_CHANGE_KEY;
-use super::item::{Kind, Value, write_rights};
+use super::item::{Kind, Value};
+use super::item_xml::write_rights;
 use super::store::{Folder, World};
-use super::xml::{Element, EwsError, Messages, Read, Xml, integer, schema_violation};
+use super::xml::{Element, Messages, Read, Xml, integer};
 
 /// Folders of one page; a mailbox here has about a dozen.
 const PAGE_MAX: usize = 1_000;
@@ -18,7 +20,7 @@ struct FolderShape {
 }
 
 impl FolderShape {
-    fn read(node: Element<'_>) -> Result<Self, EwsError> {
+    fn read(node: Element<'_>) -> Result<Self, ExchangeError> {
         let base = node.need("BaseShape")?.content().trim().to_owned();
         if !matches!(base.as_str(), "IdOnly" | "Default" | "AllProperties") {
             return Err(schema_violation(format!("{base:?} is not a BaseShape")));
@@ -43,9 +45,10 @@ impl FolderShape {
         let texts = |name: &str| -> Option<String> {
             Some(match name {
                 "FolderClass" => folder.class?.to_owned(),
-                "DisplayName" => folder.name.to_owned(),
+                "DisplayName" => folder.name.clone(),
                 "TotalCount" => world.in_folder(position).count().to_string(),
                 "ChildFolderCount" => children(world, position).count().to_string(),
+                "DistinguishedFolderId" if folder.distinguished.is_empty() => return None,
                 "DistinguishedFolderId" => folder.distinguished.to_owned(),
                 "UnreadCount" if folder.element == "t:Folder" => unread(world, position).to_string(),
                 _ => return None,
@@ -82,7 +85,7 @@ impl FolderShape {
     }
 }
 
-pub fn get_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn get_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let shape = FolderShape::read(request.need("FolderShape")?)?;
     let mut messages = Messages::new("GetFolder");
     for id in request.need("FolderIds")?.kids() {
@@ -98,18 +101,18 @@ pub fn get_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Resul
     Ok(())
 }
 
-pub fn find_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn find_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let deep = match request.need_attribute("Traversal")? {
         "Deep" => true,
         "Shallow" | "SoftDeleted" => false,
         other => return Err(schema_violation(format!("{other:?} is not a Traversal"))),
     };
     if request.kid("Restriction").is_some() {
-        return Err(EwsError::new("ErrorUnsupportedQueryFilter", "This server does not search folders."));
+        return Err(ExchangeError::new("ErrorUnsupportedQueryFilter", "This server does not search folders."));
     }
     let shape = FolderShape::read(request.need("FolderShape")?)?;
     let view = request.kid("IndexedPageFolderView");
-    let number = |name: &str, otherwise: usize| -> Result<usize, EwsError> {
+    let number = |name: &str, otherwise: usize| -> Result<usize, ExchangeError> {
         let text = view.and_then(|view| view.attribute(name));
         text.map_or(Ok(otherwise), |text| Ok(usize::try_from(integer(text)?).unwrap_or(otherwise)))
     };

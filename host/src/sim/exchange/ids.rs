@@ -5,14 +5,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use sha2::{Digest, Sha256};
 
-use super::xml::EwsError;
+use super::error::ExchangeError;
 
 /// Folders do not change here.
 pub const FOLDER_CHANGE_KEY: &str = "AQAAAA==";
-/// Begins every id, so that it reads `AAMk` as ids of real servers do.
+/// Begins every immutable id, so that it reads `AAkA` as those of real servers do.
+const IMMUTABLE_MARK: [u8; 3] = [0x00, 0x09, 0x00];
+/// Begins every other id, so that it reads `AAMk` as ids of real servers do.
 const MARK: [u8; 3] = [0x00, 0x03, 0x24];
 const ITEM_BYTES: usize = 27;
 const OCCURRENCE_BYTES: usize = ITEM_BYTES + 8;
@@ -20,6 +22,8 @@ const CHANGE_KEY_MARK: [u8; 4] = [0x0f, 0x00, 0x00, 0x00];
 /// The header of a GlobalObjectId (MS-OXCICAL): marker, then date, time and padding.
 const GLOBAL_OBJECT_ID_MARK: [u8; 16] =
     [0x04, 0x00, 0x00, 0x00, 0x82, 0x00, 0xe0, 0x00, 0x74, 0xc5, 0xb7, 0x10, 0x1a, 0x82, 0xe0, 0x08];
+/// Where the instance date stands in a GlobalObjectId: behind the marker.
+const INSTANCE_DATE_AT: usize = 16;
 /// 100 ns steps between 1601 and 1970.
 const FILETIME_OFFSET: i64 = 116_444_736_000_000_000;
 
@@ -33,7 +37,21 @@ pub enum Named {
 
 /// An id from a salt and whatever distinguishes the thing.
 pub fn mint(salt: &str, what: &str) -> String {
-    let mut bytes = MARK.to_vec();
+    mint_marked(MARK, salt, what)
+}
+
+/// An id that stays when the item is moved.
+pub fn mint_immutable(salt: &str, key: u64) -> String {
+    mint_marked(IMMUTABLE_MARK, salt, &format!("immutable/{key}"))
+}
+
+/// Whether the id is one that stays when the item is moved.
+pub fn is_immutable(id: &str) -> bool {
+    STANDARD.decode(id).is_ok_and(|bytes| bytes.starts_with(&IMMUTABLE_MARK))
+}
+
+fn mint_marked(mark: [u8; 3], salt: &str, what: &str) -> String {
+    let mut bytes = mark.to_vec();
     bytes.extend_from_slice(&Sha256::digest(format!("{salt}/{what}")));
     bytes.truncate(ITEM_BYTES);
     STANDARD.encode(bytes)
@@ -47,10 +65,10 @@ pub fn occurrence_id(master: &str, original_start: DateTime<Utc>) -> String {
 }
 
 /// Takes an item id apart. The error means that no server of ours made it.
-pub fn parse(id: &str) -> Result<Named, EwsError> {
-    let malformed = || EwsError::new("ErrorInvalidIdMalformed", "Id is malformed.");
+pub fn parse(id: &str) -> Result<Named, ExchangeError> {
+    let malformed = || ExchangeError::new("ErrorInvalidIdMalformed", "Id is malformed.");
     let bytes = STANDARD.decode(id).map_err(|_| malformed())?;
-    if !bytes.starts_with(&MARK) {
+    if !bytes.starts_with(&MARK) && !bytes.starts_with(&IMMUTABLE_MARK) {
         return Err(malformed());
     }
     match bytes.len() {
@@ -72,13 +90,13 @@ pub fn change_key(version: u64) -> String {
 }
 
 /// The version in a change key.
-pub fn version(change_key: &str) -> Result<u64, EwsError> {
+pub fn version(change_key: &str) -> Result<u64, ExchangeError> {
     STANDARD
         .decode(change_key)
         .ok()
         .and_then(|bytes| bytes.strip_prefix(&CHANGE_KEY_MARK).and_then(|rest| rest.try_into().ok()))
         .map(u64::from_be_bytes)
-        .ok_or_else(|| EwsError::new("ErrorInvalidChangeKey", "The change key is invalid."))
+        .ok_or_else(|| ExchangeError::new("ErrorInvalidChangeKey", "The change key is invalid."))
 }
 
 /// The UID a server mints: the hex text of a GlobalObjectId.
@@ -98,6 +116,20 @@ pub fn global_object_id(uid: &str) -> String {
         object_id(0, &data)
     });
     STANDARD.encode(bytes)
+}
+
+/// The UID that one instance of a series shows where each shows its own: the series' with the day in it (MS-OXCICAL,
+/// the four bytes of the instance date, year first).
+pub fn instance_uid(uid: &str, day: NaiveDate) -> String {
+    let mut bytes = STANDARD.decode(global_object_id(uid)).unwrap_or_default();
+    let year = u16::try_from(day.year()).unwrap_or_default().to_be_bytes();
+    let month_and_day = [day.month(), day.day()].map(|part| u8::try_from(part).unwrap_or_default());
+    for (at, byte) in (INSTANCE_DATE_AT..).zip(year.into_iter().chain(month_and_day)) {
+        if let Some(place) = bytes.get_mut(at) {
+            *place = byte;
+        }
+    }
+    hex(&bytes)
 }
 
 fn object_id(filetime: i64, data: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Items: appointments, their occurrences, and meeting messages; what each field of theirs shows.
 //!
 //! Promises: a [`View`] answers every field of the schema the same way for all operations. Must not know: requests,
-//! other mailboxes.
+//! other mailboxes, XML, JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,10 @@ use super::ids;
 use super::property::{PropertyName, PropertyValue};
 use super::schema::Field;
 use super::series::Recurrence;
-use super::xml::Xml;
-use super::zones::{Zone, written};
+use super::zones::Zone;
 
 /// FindItem cuts strings to this many characters [finditem-operation].
-const FOUND_TEXT_MAX: usize = 255;
+pub const FOUND_TEXT_MAX: usize = 255;
 /// How far a master looks for its last occurrence: ten years.
 const LISTED_DAYS_MAX: i64 = 3_660;
 /// Line width of the text projection: bodies are not wrapped again.
@@ -194,6 +193,31 @@ pub struct Item {
     pub cancelled: bool,
     pub series: Option<Series>,
     pub message: Option<Message>,
+    /// Names the item wherever it is moved within its mailbox.
+    pub immutable_id: String,
+    /// The token that a client created it with, to find out that it was created already.
+    pub transaction: Option<String>,
+    /// What the series was before it was moved or its pattern changed, oldest first.
+    pub former: Vec<Former>,
+    /// The world version at which a single appointment became a series.
+    pub became_series: Option<u64>,
+}
+
+/// The instances that a series had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// The world version at which it had them no longer.
+    pub left: u64,
+    pub recurrence: Recurrence,
+    pub start: DateTime<Utc>,
+    pub zone: Zone,
+}
+
+impl Former {
+    /// Original starts of its instances that begin before `until`.
+    pub fn instances_before(&self, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        instances_before(&self.recurrence, &self.zone, self.start, until)
+    }
 }
 
 impl Item {
@@ -212,10 +236,18 @@ impl Item {
     /// Original starts of all instances of a series that begin before `until`, deleted ones too.
     pub fn instances_before(&self, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let Some(series) = &self.series else { return Vec::new() };
-        let zone = &self.content.start_zone;
-        let time = zone.local(self.content.start).time();
-        let days = series.recurrence.days(zone.local(until).date());
-        days.into_iter().map(|day| zone.instant(day.and_time(time))).filter(|start| *start < until).collect()
+        instances_before(&series.recurrence, &self.content.start_zone, self.content.start, until)
+    }
+
+    /// Original starts from the first instance to well beyond the one after `original_start`.
+    pub fn instances_around(&self, original_start: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        self.instances_before(original_start + TimeDelta::days(LISTED_DAYS_MAX))
+    }
+
+    /// The series as it is now, to be remembered when it changes at version `left`.
+    pub fn as_former(&self, left: u64) -> Option<Former> {
+        let recurrence = self.series.as_ref()?.recurrence.clone();
+        Some(Former { left, recurrence, start: self.content.start, zone: self.content.start_zone.clone() })
     }
 
     /// The item itself: a single appointment, a master, a message.
@@ -269,6 +301,14 @@ impl View<'_> {
         match self.original_start {
             Some(original_start) => ids::occurrence_id(&self.item.id, original_start),
             None => self.item.id.clone(),
+        }
+    }
+
+    /// The id that stays when the item is moved.
+    pub fn immutable_id(&self) -> String {
+        match self.original_start {
+            Some(original_start) => ids::occurrence_id(&self.item.immutable_id, original_start),
+            None => self.item.immutable_id.clone(),
         }
     }
 
@@ -444,90 +484,12 @@ impl View<'_> {
         }
     }
 
-    fn text_body(&self) -> String {
+    /// The body as text.
+    pub fn text_body(&self) -> String {
         match self.content.plain.get("Body") {
             Some(Value::Body { html, text }) => as_text(*html, text),
             _ => String::new(),
         }
-    }
-}
-
-impl Value {
-    /// Writes the element of a field, in the shape asked for.
-    pub fn write(&self, name: &str, shape: BodyShape, xml: &mut Xml) {
-        let tag = format!("t:{name}");
-        let found = shape == BodyShape::Found;
-        match self {
-            Value::Text(text) if found => xml.text(&tag, text.chars().take(FOUND_TEXT_MAX).collect::<String>()),
-            Value::Text(text) => xml.text(&tag, text),
-            Value::Boolean(value) => xml.text(&tag, value),
-            Value::Integer(value) => xml.text(&tag, value),
-            Value::Time(at) => xml.text(&tag, written(*at)),
-            Value::Strings(texts) => xml.open(&tag, |xml| texts.iter().for_each(|text| xml.text("t:String", text))),
-            Value::Body { .. } | Value::Attendees(_) | Value::People(_) if found => {}
-            Value::Body { html, text } => write_body(&tag, *html, text, shape, xml),
-            Value::Attendees(list) => xml.open(&tag, |xml| list.iter().for_each(|attendee| attendee.write(xml))),
-            Value::Person(person) => xml.open(&tag, |xml| person.write(xml)),
-            Value::People(list) => xml.open(&tag, |xml| list.iter().for_each(|person| person.write(xml))),
-            Value::Zone(zone) => xml.empty(&tag, &[("Id", &zone.id), ("Name", &zone.id)]),
-            Value::Recurrence(recurrence) => xml.open(&tag, |xml| recurrence.write(xml)),
-            Value::Id { id, change_key } => xml.empty(&tag, &[("Id", id), ("ChangeKey", change_key)]),
-            Value::Occurrence(instance) => instance.write(&tag, xml),
-            Value::Occurrences(list) => {
-                xml.open(&tag, |xml| list.iter().for_each(|instance| instance.write("t:Occurrence", xml)));
-            }
-            Value::DeletedOccurrences(list) => xml.open(&tag, |xml| {
-                for at in list {
-                    xml.open("t:DeletedOccurrence", |xml| xml.text("t:Start", written(*at)));
-                }
-            }),
-            Value::Rights => xml.open(&tag, write_rights),
-            Value::ResponseObjects(names) => {
-                xml.open(&tag, |xml| names.iter().for_each(|name| xml.empty(&format!("t:{name}"), &[])));
-            }
-        }
-    }
-}
-
-impl Person {
-    pub fn write(&self, xml: &mut Xml) {
-        xml.open("t:Mailbox", |xml| {
-            xml.text("t:Name", &self.name);
-            xml.text("t:EmailAddress", &self.address);
-            xml.text("t:RoutingType", "SMTP");
-            xml.text("t:MailboxType", if self.local { "Mailbox" } else { "OneOff" });
-        });
-    }
-}
-
-impl Attendee {
-    fn write(&self, xml: &mut Xml) {
-        xml.open("t:Attendee", |xml| {
-            self.person.write(xml);
-            xml.text("t:ResponseType", self.reply.name());
-            if let Some(at) = self.replied {
-                xml.text("t:LastResponseTime", written(at));
-            }
-        });
-    }
-}
-
-impl Instance {
-    fn write(&self, tag: &str, xml: &mut Xml) {
-        xml.open(tag, |xml| {
-            xml.empty("t:ItemId", &[("Id", &self.id), ("ChangeKey", &self.change_key)]);
-            xml.text("t:Start", written(self.start));
-            xml.text("t:End", written(self.end));
-            xml.text("t:OriginalStart", written(self.original_start));
-        });
-    }
-}
-
-pub fn write_rights(xml: &mut Xml) {
-    for right in
-        ["CreateAssociated", "CreateContents", "CreateHierarchy", "Delete", "Modify", "Read", "ViewPrivateItems"]
-    {
-        xml.text(&format!("t:{right}"), true);
     }
 }
 
@@ -541,16 +503,15 @@ pub fn as_text(html: bool, text: &str) -> String {
         .unwrap_or_else(|_| text.to_owned())
 }
 
-fn write_body(tag: &str, html: bool, text: &str, shape: BodyShape, xml: &mut Xml) {
-    match (shape, html) {
-        (BodyShape::Text, true) => xml.text_with(tag, &[("BodyType", "Text")], as_text(true, text)),
-        (BodyShape::Html, false) => {
-            let escaped = quick_xml::escape::escape(text).replace('\n', "<br>");
-            xml.text_with(tag, &[("BodyType", "HTML")], format_args!("<html><body>{escaped}</body></html>"));
-        }
-        (_, true) => xml.text_with(tag, &[("BodyType", "HTML")], text),
-        (_, false) => xml.text_with(tag, &[("BodyType", "Text")], text),
-    }
+fn instances_before(
+    recurrence: &Recurrence,
+    zone: &Zone,
+    start: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Vec<DateTime<Utc>> {
+    let time = zone.local(start).time();
+    let days = recurrence.days(zone.local(until).date());
+    days.into_iter().map(|day| zone.instant(day.and_time(time))).filter(|start| *start < until).collect()
 }
 
 fn item_class(item: &Item) -> &'static str {

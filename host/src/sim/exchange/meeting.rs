@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::edit::default_fields;
+use super::error::ExchangeError;
 use super::item::{Attendee, Content, Item, Kind, Message, Person, Reply, Role, Series, Value};
 use super::store::{MailKind, World};
-use super::xml::EwsError;
 
 /// Who is told of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ const SHARED: &[&str] = &[
     "MeetingWorkspaceUrl",
     "NetShowUrl",
 ];
+
+/// Whether two contents differ in nothing that people meet by, times and attendees aside.
+pub fn says_the_same(one: &Content, other: &Content) -> bool {
+    SHARED.iter().all(|name| one.plain.get(name) == other.plain.get(name))
+}
 
 /// What a meeting was before a change, as far as mails depend on it.
 pub struct Before {
@@ -149,14 +154,19 @@ pub fn cancel(world: &mut World, key: u64, instance: Option<DateTime<Utc>>, send
 }
 
 /// An attendee answers. `key` is the copy in the calendar or the request in the inbox; answers the key of the copy.
-pub fn respond(world: &mut World, key: u64, reply: Reply, send: Option<Send>) -> Result<u64, EwsError> {
-    let not_found = || EwsError::new("ErrorItemNotFound", "The meeting to answer was not found.");
+pub fn respond(world: &mut World, key: u64, reply: Reply, send: Option<Send>) -> Result<u64, ExchangeError> {
+    let not_found = || ExchangeError::new("ErrorItemNotFound", "The meeting to answer was not found.");
     let asked = world.items.get(&key).ok_or_else(not_found)?;
     let about = asked.message.as_ref().and_then(|message| message.about.clone());
     let copy = match (asked.kind, about) {
         (Kind::Appointment, _) => asked,
         (Kind::Request, Some(id)) => world.item_by_id(&id).ok_or_else(not_found)?,
-        _ => return Err(EwsError::new("ErrorInvalidReferenceItem", "Only a meeting or its request can be answered.")),
+        _ => {
+            return Err(ExchangeError::new(
+                "ErrorInvalidReferenceItem",
+                "Only a meeting or its request can be answered.",
+            ));
+        }
     };
     let suffix = match reply {
         Reply::Accept => "Accept",
@@ -165,11 +175,11 @@ pub fn respond(world: &mut World, key: u64, reply: Reply, send: Option<Send>) ->
     };
     if copy.is_organizer {
         let text = "The organizer cannot answer the own meeting.";
-        return Err(EwsError::new(&format!("ErrorCalendarIsOrganizerFor{suffix}"), text));
+        return Err(ExchangeError::new(&format!("ErrorCalendarIsOrganizerFor{suffix}"), text));
     }
     if copy.cancelled {
         let text = "The meeting was cancelled.";
-        return Err(EwsError::new(&format!("ErrorCalendarIsCancelledFor{suffix}"), text));
+        return Err(ExchangeError::new(&format!("ErrorCalendarIsCancelledFor{suffix}"), text));
     }
     let (mut copy_key, mailbox) = (copy.key, copy.mailbox);
     let now = world.clock.now();

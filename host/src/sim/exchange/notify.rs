@@ -11,9 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use super::call::Call;
+use super::error::{ExchangeError, schema_violation};
 use super::ids;
 use super::store::{Event, EventKind, World};
-use super::xml::{self, Element, EwsError, Messages, Read, Xml, boolean, integer, schema_violation};
+use super::xml::{self, Element, Messages, Read, Xml, boolean, integer};
 use super::zones::written;
 
 /// Subscriptions of one mailbox (EWSMaxSubscriptions is of this order).
@@ -73,7 +74,7 @@ impl EventKind {
     }
 }
 
-pub fn subscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn subscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let wanted = request.kids().next().ok_or_else(|| schema_violation("Subscribe names no kind of subscription"))?;
     let mode = match wanted.local() {
         "PullSubscriptionRequest" => {
@@ -86,7 +87,7 @@ pub fn subscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Re
         "StreamingSubscriptionRequest" => Ok(Mode::Streaming),
         _ => {
             let text = "This server opens no connections, so it takes no push subscriptions.";
-            Err(EwsError::new("ErrorInvalidPushSubscriptionUrl", text))
+            Err(ExchangeError::new("ErrorInvalidPushSubscriptionUrl", text))
         }
     };
     let outcome = mode.and_then(|mode| add(call, wanted, mode));
@@ -101,7 +102,7 @@ pub fn subscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Re
     Ok(())
 }
 
-pub fn unsubscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn unsubscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let id = request.need("SubscriptionId")?.content();
     let outcome = find(call.world, call.mailbox, id.trim()).map(|_| ());
     if outcome.is_ok() {
@@ -113,14 +114,14 @@ pub fn unsubscribe(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> 
     Ok(())
 }
 
-pub fn get_events(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn get_events(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let id = request.need("SubscriptionId")?.content().trim().to_owned();
     let watermark = request.need("Watermark")?.content();
     let now = call.world.clock.now();
     let outcome = find(call.world, call.mailbox, &id).and_then(|subscription| {
         if !matches!(subscription.mode, Mode::Pull { .. }) {
             let text = "GetEvents is for pull subscriptions.";
-            return Err(EwsError::new("ErrorInvalidPullSubscriptionId", text));
+            return Err(ExchangeError::new("ErrorInvalidPullSubscriptionId", text));
         }
         let after = read_watermark(call.world, watermark.trim())?;
         let mut events: Vec<&Event> = since(call.world, subscription, after)?.collect();
@@ -140,7 +141,7 @@ pub fn get_events(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> R
 }
 
 /// What GetStreamingEvents asks for: its subscriptions, and how long the connection may last.
-pub fn stream_request(call: &Call<'_>, request: Element<'_>) -> Result<(Vec<String>, Duration), EwsError> {
+pub fn stream_request(call: &Call<'_>, request: Element<'_>) -> Result<(Vec<String>, Duration), ExchangeError> {
     let minutes = integer(&request.need("ConnectionTimeout")?.content())?;
     if !(1..=30).contains(&minutes) {
         return Err(schema_violation("ConnectionTimeout must be between 1 and 30 minutes"));
@@ -157,18 +158,18 @@ pub fn stream_request(call: &Call<'_>, request: Element<'_>) -> Result<(Vec<Stri
     };
     if !ids.iter().all(is_streaming) {
         let bad: Vec<&str> = ids.iter().filter(|id| !is_streaming(id)).map(String::as_str).collect();
-        return Err(EwsError::new("ErrorInvalidSubscription", bad.join(" ")));
+        return Err(ExchangeError::new("ErrorInvalidSubscription", bad.join(" ")));
     }
     Ok((ids, Duration::from_secs(60 * u64::try_from(minutes).unwrap_or(1))))
 }
 
 /// The answer to a GetStreamingEvents with bad subscriptions; their ids are the error's text.
-pub fn stream_refused(error: &EwsError) -> String {
+pub fn stream_refused(error: &ExchangeError) -> String {
     xml::envelope(|xml| {
         xml.open("m:GetStreamingEventsResponse", |xml| {
             xml.open("m:ResponseMessages", |xml| {
                 xml.element("m:GetStreamingEventsResponseMessage", &[("ResponseClass", "Error")], |xml| {
-                    let shown = EwsError::new(&error.code, "A subscription is invalid.");
+                    let shown = ExchangeError::new(&error.code, "A subscription is invalid.");
                     xml::error_payload(xml, &shown);
                     xml.open("m:ErrorSubscriptionIds", |xml| {
                         error.text.split(' ').for_each(|id| xml.text("m:SubscriptionId", id));
@@ -200,11 +201,11 @@ pub fn stream_keep_alive(ids: &[String]) -> String {
 
 /// The events that streams of these subscriptions have not been handed yet, as an envelope. The error means that a
 /// subscription is gone, or its events are.
-pub fn stream_events(world: &mut World, ids: &[String]) -> Result<Option<String>, EwsError> {
+pub fn stream_events(world: &mut World, ids: &[String]) -> Result<Option<String>, ExchangeError> {
     let mut notifications = Xml::new();
     let mut any = false;
     for id in ids {
-        let gone = || EwsError::new("ErrorInvalidSubscription", id.clone());
+        let gone = || ExchangeError::new("ErrorInvalidSubscription", id.clone());
         let subscription = world.subscriptions.get(id).ok_or_else(gone)?;
         let events: Vec<&Event> = since(world, subscription, subscription.sent)?.take(EVENTS_PER_ANSWER).collect();
         let Some(last) = events.last().map(|event| event.sequence) else { continue };
@@ -225,13 +226,13 @@ fn stream_envelope(payload: impl FnOnce(&mut Xml)) -> String {
     })
 }
 
-fn add(call: &mut Call<'_>, wanted: Element<'_>, mode: Mode) -> Result<(String, Option<String>), EwsError> {
+fn add(call: &mut Call<'_>, wanted: Element<'_>, mode: Mode) -> Result<(String, Option<String>), ExchangeError> {
     let mailbox = call.own_mailbox()?;
     let all = wanted.attribute("SubscribeToAllFolders").map(boolean).transpose()?.unwrap_or(false);
     let folders = match wanted.kid("FolderIds") {
         Some(list) if !all => Some(call.folders(list)?),
         _ if all => None,
-        _ => return Err(EwsError::new("ErrorInvalidSubscriptionRequest", "The subscription names no folder.")),
+        _ => return Err(ExchangeError::new("ErrorInvalidSubscriptionRequest", "The subscription names no folder.")),
     };
     let kinds = wanted.need("EventTypes")?.kids().map(|kind| kind.content().trim().to_owned()).collect();
     let world = &mut *call.world;
@@ -239,7 +240,7 @@ fn add(call: &mut Call<'_>, wanted: Element<'_>, mode: Mode) -> Result<(String, 
     world.subscriptions.retain(|_, subscription| !subscription.expired(now));
     if world.subscriptions.values().filter(|other| other.mailbox == mailbox).count() >= SUBSCRIPTIONS_MAX {
         let text = format!("The mailbox has {SUBSCRIPTIONS_MAX} subscriptions already.");
-        return Err(EwsError::new("ErrorExceededSubscriptionCount", text));
+        return Err(ExchangeError::new("ErrorExceededSubscriptionCount", text));
     }
     let last = *world.last_event.borrow();
     let sent = match wanted.kid_text("Watermark").filter(|watermark| !watermark.is_empty()) {
@@ -254,13 +255,13 @@ fn add(call: &mut Call<'_>, wanted: Element<'_>, mode: Mode) -> Result<(String, 
     Ok((id, watermark))
 }
 
-fn find<'w>(world: &'w World, mailbox: Option<usize>, id: &str) -> Result<&'w Subscription, EwsError> {
+fn find<'w>(world: &'w World, mailbox: Option<usize>, id: &str) -> Result<&'w Subscription, ExchangeError> {
     let now = world.clock.now();
     world
         .subscriptions
         .get(id)
         .filter(|subscription| Some(subscription.mailbox) == mailbox && !subscription.expired(now))
-        .ok_or_else(|| EwsError::new("ErrorSubscriptionNotFound", "Subscription is not found."))
+        .ok_or_else(|| ExchangeError::new("ErrorSubscriptionNotFound", "Subscription is not found."))
 }
 
 /// The events after a sequence that a subscription wants.
@@ -268,10 +269,13 @@ fn since<'w>(
     world: &'w World,
     subscription: &'w Subscription,
     after: u64,
-) -> Result<impl Iterator<Item = &'w Event>, EwsError> {
+) -> Result<impl Iterator<Item = &'w Event>, ExchangeError> {
     let oldest = world.events.front().map_or(0, |event| event.sequence);
     if after + 1 < oldest {
-        return Err(EwsError::new("ErrorReadEventsFailed", "The events asked for are no longer kept; subscribe anew."));
+        return Err(ExchangeError::new(
+            "ErrorReadEventsFailed",
+            "The events asked for are no longer kept; subscribe anew.",
+        ));
     }
     Ok(world.events.iter().filter(move |event| event.sequence > after && subscription.wants(event)))
 }
@@ -308,12 +312,12 @@ fn watermark(world: &World, sequence: u64) -> String {
     STANDARD.encode(format!("{}|{sequence}", world.salt))
 }
 
-fn read_watermark(world: &World, text: &str) -> Result<u64, EwsError> {
+fn read_watermark(world: &World, text: &str) -> Result<u64, ExchangeError> {
     let parse = || {
         let text = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
         let (salt, sequence) = text.split_once('|')?;
         let sequence = sequence.parse().ok()?;
         (salt == world.salt && sequence <= *world.last_event.borrow()).then_some(sequence)
     };
-    parse().ok_or_else(|| EwsError::new("ErrorInvalidWatermark", "The watermark is invalid."))
+    parse().ok_or_else(|| ExchangeError::new("ErrorInvalidWatermark", "The watermark is invalid."))
 }

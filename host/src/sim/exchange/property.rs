@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
-use super::xml::{Element, EwsError, Read, Xml};
+use super::error::ExchangeError;
+use super::xml::{Element, Read, Xml};
 use super::zones::{self, Zone};
 
 /// The property set that holds GlobalObjectId (3) and CleanGlobalObjectId (0x23).
@@ -80,8 +81,9 @@ impl Ord for Attributes {
 
 impl PropertyName {
     /// Reads an `ExtendedFieldURI`.
-    pub fn read(node: Element<'_>) -> Result<Self, EwsError> {
-        let wrong = |why: &str| EwsError::new("ErrorInvalidExtendedProperty", format!("Extended property: {why}."));
+    pub fn read(node: Element<'_>) -> Result<Self, ExchangeError> {
+        let wrong =
+            |why: &str| ExchangeError::new("ErrorInvalidExtendedProperty", format!("Extended property: {why}."));
         let of_type = node.attribute("PropertyType").ok_or_else(|| wrong("PropertyType is missing"))?;
         if !TYPES.contains(&of_type.strip_suffix("Array").unwrap_or(of_type)) {
             return Err(wrong("PropertyType is not one of the known types"));
@@ -114,6 +116,44 @@ impl PropertyName {
         Ok(Self { name, of_type: of_type.to_owned(), attributes: Attributes(attributes) })
     }
 
+    /// Reads the name that Graph gives a single-value property: `{type} {guid} Name {name}`, `{type} {guid} Id {id}` or
+    /// `{type} {tag}`, where a tag holds its type in the lower half [extended-properties-overview].
+    pub fn from_words(id: &str) -> Result<Self, ExchangeError> {
+        let wrong = |why: &str| ExchangeError::new("ErrorInvalidExtendedProperty", format!("{id:?} {why}."));
+        let mut words = id.trim().splitn(4, char::is_whitespace);
+        let of_type = words.next().unwrap_or_default();
+        let of_type = TYPES.iter().find(|known| known.eq_ignore_ascii_case(of_type));
+        let of_type = *of_type.ok_or_else(|| wrong("begins with no known type"))?;
+        let guid = |text: &str| Uuid::parse_str(text).map_err(|_| wrong("names no GUID"));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let (name, mut attributes) = match (words.next(), words.next(), words.next()) {
+            (Some(set), Some(kind), Some(name)) if kind.eq_ignore_ascii_case("Name") => {
+                let (set, name) = (guid(set)?.to_string(), name.trim().to_owned());
+                let attributes = vec![pair("PropertySetId", &set), pair("PropertyName", &name)];
+                (Name::Named { set, name }, attributes)
+            }
+            (Some(set), Some(kind), Some(id)) if kind.eq_ignore_ascii_case("Id") => {
+                let set = guid(set)?.to_string();
+                let id = i64::from(tag_number(id).ok_or_else(|| wrong("names no number"))?);
+                let attributes = vec![pair("PropertySetId", &set), pair("PropertyId", &id.to_string())];
+                (Name::Numbered { set, id }, attributes)
+            }
+            (Some(tag), None, None) => {
+                let tag = tag_number(tag).ok_or_else(|| wrong("names no tag"))?;
+                let tag = if tag > 0xffff { tag >> 16 } else { tag };
+                (Name::Tag(tag), vec![pair("PropertyTag", &format!("0x{tag:04x}"))])
+            }
+            _ => return Err(wrong("names no property")),
+        };
+        attributes.push(pair("PropertyType", of_type));
+        Ok(Self { name, of_type: of_type.to_owned(), attributes: Attributes(attributes) })
+    }
+
+    /// A single value of this property's type.
+    pub fn value(&self, text: &str) -> Result<PropertyValue, ExchangeError> {
+        checked(&self.of_type, text).map(PropertyValue::Single)
+    }
+
     /// Whether this is the meeting's GlobalObjectId or CleanGlobalObjectId, which the server fills.
     pub fn is_global_object_id(&self) -> bool {
         matches!(&self.name, Name::Numbered { set, id: 3 | 0x23 } if set == MEETING_SET)
@@ -125,7 +165,7 @@ impl PropertyName {
     }
 
     /// Reads the value beside the name: `Value`, or `Values` for the array types.
-    pub fn read_value(&self, node: Element<'_>) -> Result<PropertyValue, EwsError> {
+    pub fn read_value(&self, node: Element<'_>) -> Result<PropertyValue, ExchangeError> {
         let (array, single) = (node.kid("Values"), node.kid("Value"));
         match (self.of_type.strip_suffix("Array"), single, array) {
             (None, Some(value), None) => Ok(PropertyValue::Single(checked(&self.of_type, &value.content())?)),
@@ -134,7 +174,7 @@ impl PropertyName {
                 .map(|value| checked(of_type, &value.content()))
                 .collect::<Result<_, _>>()
                 .map(PropertyValue::Array),
-            _ => Err(EwsError::new(
+            _ => Err(ExchangeError::new(
                 "ErrorInvalidExtendedPropertyValue",
                 format!("An extended property of type {} needs a Value (Values for arrays).", self.of_type),
             )),
@@ -171,7 +211,7 @@ fn tag_number(text: &str) -> Option<u32> {
     }
 }
 
-fn checked(of_type: &str, text: &str) -> Result<String, EwsError> {
+fn checked(of_type: &str, text: &str) -> Result<String, ExchangeError> {
     let trimmed = text.trim();
     let canonical = match of_type {
         "Integer" | "Short" => trimmed.parse::<i32>().ok().map(|number| number.to_string()),
@@ -184,7 +224,7 @@ fn checked(of_type: &str, text: &str) -> Result<String, EwsError> {
         _ => Some(text.to_owned()),
     };
     canonical.ok_or_else(|| {
-        EwsError::new(
+        ExchangeError::new(
             "ErrorInvalidExtendedPropertyValue",
             format!("An extended property's value is not of type {of_type}."),
         )

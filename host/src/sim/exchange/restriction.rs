@@ -4,10 +4,11 @@
 
 use std::cmp::Ordering;
 
+use super::error::{ExchangeError, schema_violation};
 use super::item::{Value, View};
 use super::property::{PropertyName, PropertyValue};
 use super::schema::{self, Field};
-use super::xml::{Element, EwsError, Read, boolean, schema_violation};
+use super::xml::{Element, Read, boolean};
 use super::zones::{self, Zone};
 
 /// How deep And, Or and Not may nest; clients build a few levels.
@@ -86,7 +87,7 @@ enum Key {
 
 impl Restriction {
     /// Reads the child of a `Restriction` element.
-    pub fn read(node: Element<'_>) -> Result<Self, EwsError> {
+    pub fn read(node: Element<'_>) -> Result<Self, ExchangeError> {
         let test = node.kids().next().ok_or_else(|| schema_violation("Restriction is empty"))?;
         read_test(test, 0).map(Self)
     }
@@ -97,7 +98,7 @@ impl Restriction {
 }
 
 /// The sort order: paths, and whether descending.
-pub fn read_order(node: Element<'_>) -> Result<Vec<(Path, bool)>, EwsError> {
+pub fn read_order(node: Element<'_>) -> Result<Vec<(Path, bool)>, ExchangeError> {
     node.kids()
         .map(|order| {
             let path = order.kids().next().ok_or_else(|| schema_violation("FieldOrder names no property"))?;
@@ -116,9 +117,9 @@ pub fn compare(order: &[(Path, bool)], one: View<'_>, other: View<'_>) -> Orderi
     })
 }
 
-fn read_test(node: Element<'_>, depth: usize) -> Result<Test, EwsError> {
+fn read_test(node: Element<'_>, depth: usize) -> Result<Test, ExchangeError> {
     if depth > DEPTH_MAX {
-        return Err(EwsError::new("ErrorRestrictionTooComplex", "The restriction is nested too deep."));
+        return Err(ExchangeError::new("ErrorRestrictionTooComplex", "The restriction is nested too deep."));
     }
     let tests = || node.kids().map(|kid| read_test(kid, depth + 1)).collect::<Result<Vec<_>, _>>();
     let path = || read_path(node.kids().next().ok_or_else(|| schema_violation("a search names no property"))?);
@@ -139,7 +140,7 @@ fn read_test(node: Element<'_>, depth: usize) -> Result<Test, EwsError> {
         "IsGreaterThanOrEqualTo" => Comparison::GreaterOrEqual,
         other => {
             let text = format!("The search expression {other} is not supported.");
-            return Err(EwsError::new("ErrorUnsupportedQueryFilter", text));
+            return Err(ExchangeError::new("ErrorUnsupportedQueryFilter", text));
         }
     };
     let operand =
@@ -151,7 +152,7 @@ fn read_test(node: Element<'_>, depth: usize) -> Result<Test, EwsError> {
     Ok(Test::Compare(path()?, comparison, operand))
 }
 
-fn read_contains(node: Element<'_>, path: Path) -> Result<Test, EwsError> {
+fn read_contains(node: Element<'_>, path: Path) -> Result<Test, ExchangeError> {
     let place = match node.attribute("ContainmentMode") {
         Some("FullString") => Place::Whole,
         Some("Prefixed" | "PrefixOnWords") => Place::Start,
@@ -162,7 +163,7 @@ fn read_contains(node: Element<'_>, path: Path) -> Result<Test, EwsError> {
     Ok(Test::Contains { path, place, ignore_case, text })
 }
 
-fn read_path(node: Element<'_>) -> Result<Path, EwsError> {
+fn read_path(node: Element<'_>) -> Result<Path, ExchangeError> {
     match node.local() {
         "ExtendedFieldURI" => PropertyName::read(node).map(Path::Property),
         "FieldURI" => {
@@ -170,13 +171,13 @@ fn read_path(node: Element<'_>) -> Result<Path, EwsError> {
             let field = schema::by_uri(uri).ok_or_else(|| schema_violation(format!("{uri:?} is not a field")))?;
             if UNSEARCHABLE.contains(&field.name) {
                 let text = format!("The property {uri} can not be used with this type of restriction.");
-                return Err(EwsError::new("ErrorUnsupportedPathForQuery", text));
+                return Err(ExchangeError::new("ErrorUnsupportedPathForQuery", text));
             }
             Ok(Path::Field(field))
         }
         other => {
             let text = format!("{other} is not supported in a search.");
-            Err(EwsError::new("ErrorUnsupportedPathForQuery", text))
+            Err(ExchangeError::new("ErrorUnsupportedPathForQuery", text))
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 
-use super::xml::{Element, EwsError, Read, Xml, integer, schema_violation};
+use super::error::{ExchangeError, schema_violation};
+use super::xml::{Element, Read, Xml, integer};
 use super::zones;
 
 /// Occurrences looked at in one expansion: a daily series of some 27 years.
@@ -33,14 +34,15 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const INDEXES: [&str; 5] = ["First", "Second", "Third", "Fourth", "Last"];
+/// Which of a month's days; the last one is the last.
+pub const INDEXES: [&str; 5] = ["First", "Second", "Third", "Fourth", "Last"];
 
 /// Weekdays as the client wrote them (`Monday Friday`, `Weekday`), checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayList(String);
 
 impl DayList {
-    fn read(text: &str) -> Result<Self, EwsError> {
+    fn read(text: &str) -> Result<Self, ExchangeError> {
         let known =
             |word: &str| matches!(word, "Day" | "Weekday" | "WeekendDay") || DAYS.iter().any(|(name, _)| *name == word);
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -48,6 +50,17 @@ impl DayList {
             return Err(schema_violation(format!("{text:?} is not a list of days of the week")));
         }
         Ok(Self(words.join(" ")))
+    }
+
+    /// A list of those days; nothing if there are none.
+    pub fn of(days: &[Weekday]) -> Option<Self> {
+        let names: Vec<&str> = DAYS.iter().filter(|(_, day)| days.contains(day)).map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| Self(names.join(" ")))
+    }
+
+    /// The days, from Sunday on.
+    pub fn days(&self) -> impl Iterator<Item = Weekday> {
+        DAYS.iter().map(|(_, day)| *day).filter(|day| self.holds(*day))
     }
 
     fn holds(&self, day: Weekday) -> bool {
@@ -67,8 +80,8 @@ pub enum Pattern {
     Weekly { interval: u32, days: DayList, first_day: Weekday },
     AbsoluteMonthly { interval: u32, day: u32 },
     RelativeMonthly { interval: u32, days: DayList, index: usize },
-    AbsoluteYearly { day: u32, month: u32 },
-    RelativeYearly { days: DayList, index: usize, month: u32 },
+    AbsoluteYearly { interval: u32, day: u32, month: u32 },
+    RelativeYearly { interval: u32, days: DayList, index: usize, month: u32 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +100,7 @@ pub struct Recurrence {
 }
 
 impl Recurrence {
-    pub fn read(node: Element<'_>) -> Result<Self, EwsError> {
+    pub fn read(node: Element<'_>) -> Result<Self, ExchangeError> {
         let mut kids = node.kids();
         let (Some(pattern), Some(range)) = (kids.next(), kids.next()) else {
             return Err(schema_violation("Recurrence needs a pattern and a range"));
@@ -100,7 +113,7 @@ impl Recurrence {
             other => return Err(schema_violation(format!("{other} is not a recurrence range"))),
         };
         if matches!(range, Range::Until(end) if end < start) {
-            return Err(EwsError::new("ErrorCalendarInvalidRecurrence", "The series ends before it starts."));
+            return Err(ExchangeError::new("ErrorCalendarInvalidRecurrence", "The series ends before it starts."));
         }
         Ok(Self { pattern: read_pattern(pattern)?, start, range })
     }
@@ -176,12 +189,12 @@ impl Recurrence {
                 let month = month_after(self.start, n.saturating_mul(*interval));
                 (month, month.and_then(|first| nth_day(first, days, *index)).into_iter().collect())
             }
-            Pattern::AbsoluteYearly { day, month } => {
-                let first = self.month_of_year(n, *month);
+            Pattern::AbsoluteYearly { interval, day, month } => {
+                let first = self.month_of_year(n.saturating_mul(*interval), *month);
                 (first, first.and_then(|first| day_of_month(first, *day)).into_iter().collect())
             }
-            Pattern::RelativeYearly { days, index, month } => {
-                let first = self.month_of_year(n, *month);
+            Pattern::RelativeYearly { interval, days, index, month } => {
+                let first = self.month_of_year(n.saturating_mul(*interval), *month);
                 (first, first.and_then(|first| nth_day(first, days, *index)).into_iter().collect())
             }
         }
@@ -207,7 +220,7 @@ fn nth_day(first: NaiveDate, days: &DayList, index: usize) -> Option<NaiveDate> 
     if index + 1 == INDEXES.len() { fitting.last() } else { fitting.nth(index) }
 }
 
-fn read_pattern(node: Element<'_>) -> Result<Pattern, EwsError> {
+fn read_pattern(node: Element<'_>) -> Result<Pattern, ExchangeError> {
     let interval = || number(node, "Interval", 1, 999);
     let days = || DayList::read(&node.need("DaysOfWeek")?.content());
     let index = || choice(node, "DayOfWeekIndex", &INDEXES);
@@ -227,9 +240,11 @@ fn read_pattern(node: Element<'_>) -> Result<Pattern, EwsError> {
             Pattern::RelativeMonthly { interval: interval()?, days: days()?, index: index()? }
         }
         "AbsoluteYearlyRecurrence" => {
-            Pattern::AbsoluteYearly { day: number(node, "DayOfMonth", 1, 31)?, month: month()? }
+            Pattern::AbsoluteYearly { interval: 1, day: number(node, "DayOfMonth", 1, 31)?, month: month()? }
         }
-        "RelativeYearlyRecurrence" => Pattern::RelativeYearly { days: days()?, index: index()?, month: month()? },
+        "RelativeYearlyRecurrence" => {
+            Pattern::RelativeYearly { interval: 1, days: days()?, index: index()?, month: month()? }
+        }
         other => return Err(schema_violation(format!("{other} is not a recurrence pattern"))),
     })
 }
@@ -245,20 +260,18 @@ fn write_pattern(pattern: &Pattern, xml: &mut Xml) {
             let name = DAYS.iter().find(|(_, day)| day == first_day).map_or("Sunday", |(name, _)| name);
             xml.text("t:FirstDayOfWeek", name);
         }),
-        Pattern::AbsoluteMonthly { interval, day } => xml.open("t:AbsoluteMonthlyRecurrence", |xml| {
-            xml.text("t:Interval", interval);
-            xml.text("t:DayOfMonth", day);
-        }),
-        Pattern::RelativeMonthly { interval, days, index } => xml.open("t:RelativeMonthlyRecurrence", |xml| {
-            xml.text("t:Interval", interval);
-            xml.text("t:DaysOfWeek", &days.0);
-            xml.text("t:DayOfWeekIndex", index_name(index));
-        }),
-        Pattern::AbsoluteYearly { day, month } => xml.open("t:AbsoluteYearlyRecurrence", |xml| {
+        Pattern::AbsoluteMonthly { interval, day } => absolute_monthly(*interval, *day, xml),
+        Pattern::RelativeMonthly { interval, days, index } => relative_monthly(*interval, days, index_name(index), xml),
+        // EWS has no interval for years; every other year is every 24th month.
+        Pattern::AbsoluteYearly { interval: years @ 2.., day, .. } => absolute_monthly(12 * years, *day, xml),
+        Pattern::RelativeYearly { interval: years @ 2.., days, index, .. } => {
+            relative_monthly(12 * years, days, index_name(index), xml);
+        }
+        Pattern::AbsoluteYearly { day, month, .. } => xml.open("t:AbsoluteYearlyRecurrence", |xml| {
             xml.text("t:DayOfMonth", day);
             xml.text("t:Month", month_name(month));
         }),
-        Pattern::RelativeYearly { days, index, month } => xml.open("t:RelativeYearlyRecurrence", |xml| {
+        Pattern::RelativeYearly { days, index, month, .. } => xml.open("t:RelativeYearlyRecurrence", |xml| {
             xml.text("t:DaysOfWeek", &days.0);
             xml.text("t:DayOfWeekIndex", index_name(index));
             xml.text("t:Month", month_name(month));
@@ -266,7 +279,22 @@ fn write_pattern(pattern: &Pattern, xml: &mut Xml) {
     }
 }
 
-fn number(node: Element<'_>, name: &str, least: i64, most: i64) -> Result<u32, EwsError> {
+fn absolute_monthly(months: u32, day: u32, xml: &mut Xml) {
+    xml.open("t:AbsoluteMonthlyRecurrence", |xml| {
+        xml.text("t:Interval", months);
+        xml.text("t:DayOfMonth", day);
+    });
+}
+
+fn relative_monthly(months: u32, days: &DayList, index: &str, xml: &mut Xml) {
+    xml.open("t:RelativeMonthlyRecurrence", |xml| {
+        xml.text("t:Interval", months);
+        xml.text("t:DaysOfWeek", &days.0);
+        xml.text("t:DayOfWeekIndex", index);
+    });
+}
+
+fn number(node: Element<'_>, name: &str, least: i64, most: i64) -> Result<u32, ExchangeError> {
     let value = integer(&node.need(name)?.content())?;
     if (least..=most).contains(&value) {
         Ok(u32::try_from(value).unwrap_or(u32::MAX))
@@ -275,7 +303,7 @@ fn number(node: Element<'_>, name: &str, least: i64, most: i64) -> Result<u32, E
     }
 }
 
-fn choice(node: Element<'_>, name: &str, names: &[&str]) -> Result<usize, EwsError> {
+fn choice(node: Element<'_>, name: &str, names: &[&str]) -> Result<usize, ExchangeError> {
     let text = node.need(name)?.content();
     names
         .iter()

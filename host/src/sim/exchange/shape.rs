@@ -2,11 +2,12 @@
 //!
 //! Promises: elements come in the order of the schema. Must not know: operations.
 
+use super::error::{ExchangeError, schema_violation};
 use super::item::{BodyShape, View};
 use super::property::PropertyName;
 use super::schema::{self, Field};
 use super::store::World;
-use super::xml::{Element, EwsError, Read, Xml, schema_violation};
+use super::xml::{Element, Read, Xml};
 
 /// Fields that BaseShape AllProperties leaves out: they are shown when named.
 const NAMED_ONLY: &[&str] =
@@ -29,7 +30,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn read(node: Element<'_>) -> Result<Self, EwsError> {
+    pub fn read(node: Element<'_>) -> Result<Self, ExchangeError> {
         let base = match node.need("BaseShape")?.content().trim() {
             "IdOnly" => Base::IdOnly,
             "Default" => Base::Default,

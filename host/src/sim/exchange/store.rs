@@ -9,9 +9,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::ids;
-use super::item::{Content, Item, Kind, Person, Reply};
+use super::item::{Content, Former, Item, Kind, Person, Reply};
 use super::notify::Subscription;
 use super::zones::Zone;
 use super::{Options, Role};
@@ -24,6 +25,10 @@ const GONE_MAX: usize = 100_000;
 /// Versions remembered per item. Dropping the middle ones of a much-edited item only matters to sync states that broke
 /// off in the middle of a page run long ago.
 const VERSIONS_MAX: usize = 1_000;
+/// Former shapes remembered per series; a client that is further behind only misses that old occurrences are gone.
+const FORMER_MAX: usize = 50;
+/// FolderClass of calendars.
+const CALENDAR_CLASS: &str = "IPF.Appointment";
 /// Mails kept for `/_sim/mails`; the counts go on beyond.
 const MAILS_MAX: usize = 100_000;
 
@@ -35,6 +40,10 @@ pub struct Account {
     pub login: String,
     pub password: String,
     pub role: Role,
+    /// The Windows name of the zone the owner chose.
+    pub zone: String,
+    /// Names the account in the directory.
+    pub directory_id: Uuid,
 }
 
 impl Account {
@@ -53,7 +62,7 @@ pub struct Folder {
     pub id: String,
     pub mailbox: usize,
     pub distinguished: &'static str,
-    pub name: &'static str,
+    pub name: String,
     /// Element and FolderClass of what it holds.
     pub element: &'static str,
     pub class: Option<&'static str>,
@@ -68,6 +77,9 @@ pub struct Gone {
     /// As in [`Item::versions`], while it was in the folder.
     pub versions: Vec<u64>,
     pub left: u64,
+    pub immutable_id: String,
+    /// All that its series ever was.
+    pub former: Vec<Former>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +134,7 @@ pub struct World {
     pub folders: Vec<Folder>,
     pub items: BTreeMap<u64, Item>,
     by_id: HashMap<String, u64>,
+    by_immutable_id: HashMap<String, u64>,
     by_uid: HashMap<(usize, String), Vec<u64>>,
     next_key: u64,
     pub mails: VecDeque<Mail>,
@@ -142,7 +155,7 @@ type Known = (&'static str, &'static str, &'static str, Option<&'static str>, Op
 const FOLDERS: &[Known] = &[
     ("root", "root", "t:Folder", None, None),
     ("msgfolderroot", "Top of Information Store", "t:Folder", Some("IPF.Note"), Some("root")),
-    ("calendar", "Calendar", "t:CalendarFolder", Some("IPF.Appointment"), Some("msgfolderroot")),
+    ("calendar", "Calendar", "t:CalendarFolder", Some(CALENDAR_CLASS), Some("msgfolderroot")),
     ("contacts", "Contacts", "t:ContactsFolder", Some("IPF.Contact"), Some("msgfolderroot")),
     ("deleteditems", "Deleted Items", "t:Folder", Some("IPF.Note"), Some("msgfolderroot")),
     ("drafts", "Drafts", "t:Folder", Some("IPF.Note"), Some("msgfolderroot")),
@@ -167,6 +180,7 @@ impl World {
             folders: Vec::new(),
             items: BTreeMap::new(),
             by_id: HashMap::new(),
+            by_immutable_id: HashMap::new(),
             by_uid: HashMap::new(),
             next_key: 1,
             mails: VecDeque::new(),
@@ -182,7 +196,7 @@ impl World {
             for &(distinguished, name, element, class, parent) in FOLDERS.iter().filter(|_| has_mailbox) {
                 let id = ids::mint(&world.salt, &format!("folder/{mailbox}/{distinguished}"));
                 let parent = parent.and_then(|parent| world.folder(mailbox, parent));
-                let gone = VecDeque::new();
+                let (name, gone) = (name.to_owned(), VecDeque::new());
                 world.folders.push(Folder { id, mailbox, distinguished, name, element, class, parent, gone });
             }
         }
@@ -220,7 +234,27 @@ impl World {
     }
 
     pub fn item_by_id(&self, id: &str) -> Option<&Item> {
-        self.items.get(self.by_id.get(id)?)
+        self.items.get(self.by_id.get(id).or_else(|| self.by_immutable_id.get(id))?)
+    }
+
+    pub fn is_calendar(&self, folder: usize) -> bool {
+        self.folders.get(folder).is_some_and(|folder| folder.class == Some(CALENDAR_CLASS))
+    }
+
+    /// Makes a further calendar and answers its place.
+    pub fn add_calendar(&mut self, mailbox: usize, name: String) -> usize {
+        let place = self.folders.len();
+        self.folders.push(Folder {
+            id: ids::mint(&self.salt, &format!("folder/{mailbox}/{place}")),
+            mailbox,
+            distinguished: "",
+            name,
+            element: "t:CalendarFolder",
+            class: Some(CALENDAR_CLASS),
+            parent: self.folder(mailbox, "calendar"),
+            gone: VecDeque::new(),
+        });
+        place
     }
 
     pub fn in_folder(&self, folder: usize) -> impl DoubleEndedIterator<Item = &Item> {
@@ -229,11 +263,10 @@ impl World {
 
     /// The appointment with that UID in a mailbox's calendar.
     pub fn copy_of(&self, mailbox: usize, uid: &str) -> Option<&Item> {
-        let calendar = self.folder(mailbox, "calendar")?;
         let keys = self.by_uid.get(&(mailbox, uid.to_owned()))?;
         keys.iter()
             .filter_map(|key| self.items.get(key))
-            .find(|item| item.folder == calendar && item.kind == Kind::Appointment)
+            .find(|item| item.kind == Kind::Appointment && self.is_calendar(item.folder))
     }
 
     /// An appointment of a mailbox's owner, not yet stored.
@@ -271,6 +304,10 @@ impl World {
             cancelled: false,
             series: None,
             message: None,
+            immutable_id: String::new(),
+            transaction: None,
+            former: Vec::new(),
+            became_series: None,
         }
     }
 
@@ -285,7 +322,19 @@ impl World {
         let Some(item) = self.items.get_mut(&key) else { return };
         self.version += 1;
         let (mailbox, uid) = (item.mailbox, item.uid.clone());
+        let before = item.as_former(self.version);
         change(item);
+        if before.is_none() && item.series.is_some() {
+            item.became_series = Some(self.version);
+        }
+        if before != item.as_former(self.version)
+            && let Some(before) = before
+        {
+            if item.former.len() >= FORMER_MAX {
+                item.former.remove(0);
+            }
+            item.former.push(before);
+        }
         item.modified = now;
         item.modified_by = by.to_owned();
         if item.versions.len() >= VERSIONS_MAX {
@@ -313,6 +362,7 @@ impl World {
         let old = (item.id.clone(), item.folder);
         item.folder = folder;
         item.versions.clear();
+        item.former.clear();
         Some(self.insert(item, Some(old)))
     }
 
@@ -334,7 +384,11 @@ impl World {
         item.key = key;
         item.id = ids::mint(&self.salt, &format!("item/{key}"));
         item.versions.push(self.version);
+        if item.immutable_id.is_empty() {
+            item.immutable_id = ids::mint_immutable(&self.salt, key);
+        }
         self.by_id.insert(item.id.clone(), key);
+        self.by_immutable_id.insert(item.immutable_id.clone(), key);
         self.by_uid.entry((item.mailbox, item.uid.clone())).or_default().push(key);
         let (mailbox, folder, id, change_key) = (item.mailbox, item.folder, item.id.clone(), item.change_key());
         let in_inbox = self.folders.get(folder).is_some_and(|folder| folder.distinguished == "inbox");
@@ -351,14 +405,23 @@ impl World {
     fn take(&mut self, key: u64) -> Option<Item> {
         let item = self.items.remove(&key)?;
         self.by_id.remove(&item.id);
+        self.by_immutable_id.remove(&item.immutable_id);
         self.forget_uid(item.mailbox, item.uid.clone(), key);
         self.version += 1;
         let left = self.version;
+        let mut former = item.former.clone();
+        former.extend(item.as_former(left));
         if let Some(folder) = self.folders.get_mut(item.folder) {
             if folder.gone.len() >= GONE_MAX {
                 folder.gone.pop_front();
             }
-            folder.gone.push_back(Gone { id: item.id.clone(), versions: item.versions.clone(), left });
+            folder.gone.push_back(Gone {
+                id: item.id.clone(),
+                versions: item.versions.clone(),
+                left,
+                immutable_id: item.immutable_id.clone(),
+                former,
+            });
         }
         Some(item)
     }

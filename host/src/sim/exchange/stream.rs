@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::call::Call;
-use super::xml::{self, EwsError};
+use super::error::ExchangeError;
+use super::xml::{self};
 use super::{Server, fault_answer, notify, parts, xml_answer};
 
 /// How often a quiet stream says that it is alive, below the idle limits of proxies.
@@ -51,7 +52,7 @@ pub fn open(server: &Server, account: usize, text: &str) -> Response {
     }
 }
 
-fn begin(server: &Server, account: usize, text: &str) -> Result<Open, EwsError> {
+fn begin(server: &Server, account: usize, text: &str) -> Result<Open, ExchangeError> {
     let document = xml::read(text)?;
     let (header, request) = parts(document.root_element())?;
     let mut world = server.world();

@@ -11,10 +11,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::call::Call;
+use super::error::{ExchangeError, schema_violation};
 use super::item::Item;
 use super::shape::Shape;
 use super::store::{Gone, World};
-use super::xml::{Element, EwsError, Messages, Read, Xml, integer, schema_violation};
+use super::xml::{Element, Messages, Read, Xml, integer};
 
 /// Changes of one answer, by the schema.
 const CHANGES_MAX: i64 = 512;
@@ -30,7 +31,7 @@ enum Change<'a> {
     Delete(&'a Gone),
 }
 
-pub fn sync_folder_items(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), EwsError> {
+pub fn sync_folder_items(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
     let shape = Shape::read(request.need("ItemShape")?)?.for_finding();
     let most = integer(&request.need("MaxChangesReturned")?.content())?;
     if !(1..=CHANGES_MAX).contains(&most) {
@@ -120,7 +121,7 @@ fn write_state(world: &World, folder: usize, seen: &Seen, lowest: u64) -> String
     STANDARD.encode(format!("{}|{}|{}", world.salt, world.folder_id(folder), ranges.join(",")))
 }
 
-fn read_state(world: &World, folder: usize, state: &str) -> Result<Seen, EwsError> {
+fn read_state(world: &World, folder: usize, state: &str) -> Result<Seen, ExchangeError> {
     let parse = || {
         let text = String::from_utf8(STANDARD.decode(state).ok()?).ok()?;
         let mut parts = text.split('|');
@@ -136,6 +137,6 @@ fn read_state(world: &World, folder: usize, state: &str) -> Result<Seen, EwsErro
         ranges.collect::<Option<Seen>>().filter(|ranges| ranges.len() <= RANGES_MAX)
     };
     parse().ok_or_else(|| {
-        EwsError::new("ErrorInvalidSyncStateData", "Synchronization state data is corrupt or otherwise invalid.")
+        ExchangeError::new("ErrorInvalidSyncStateData", "Synchronization state data is corrupt or otherwise invalid.")
     })
 }

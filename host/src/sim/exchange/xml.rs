@@ -9,6 +9,8 @@ use quick_xml::escape::escape;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::error::{ExchangeError, schema_violation};
+
 /// Elements, attributes and texts of one request: some hundred items of a hundred fields each, and room.
 const NODES_MAX: u32 = 500_000;
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
@@ -16,27 +18,8 @@ const MESSAGES: &str = "http://schemas.microsoft.com/exchange/services/2006/mess
 const TYPES: &str = "http://schemas.microsoft.com/exchange/services/2006/types";
 const ERRORS: &str = "http://schemas.microsoft.com/exchange/services/2006/errors";
 
-/// Something EWS answers with a response code: for one item a response message, for a whole request a SOAP fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EwsError {
-    pub code: String,
-    pub text: String,
-    pub back_off_ms: Option<u64>,
-}
-
-impl EwsError {
-    pub fn new(code: &str, text: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), text: text.into(), back_off_ms: None }
-    }
-}
-
-/// The request breaks the schema: always a fault, whichever item it is in.
-pub fn schema_violation(text: impl Into<String>) -> EwsError {
-    EwsError::new("ErrorSchemaValidation", format!("The request failed schema validation: {}", text.into()))
-}
-
 /// A schema violation fails the whole request; any other error only its item, and is handed back.
-pub fn reject_schema<T>(outcome: Result<T, EwsError>) -> Result<Result<T, EwsError>, EwsError> {
+pub fn reject_schema<T>(outcome: Result<T, ExchangeError>) -> Result<Result<T, ExchangeError>, ExchangeError> {
     match outcome {
         Err(error) if error.code == "ErrorSchemaValidation" => Err(error),
         other => Ok(other),
@@ -44,7 +27,7 @@ pub fn reject_schema<T>(outcome: Result<T, EwsError>) -> Result<Result<T, EwsErr
 }
 
 /// Reads a request. Document type definitions are refused.
-pub fn read(text: &str) -> Result<Document<'_>, EwsError> {
+pub fn read(text: &str) -> Result<Document<'_>, ExchangeError> {
     Document::parse_with_options(text, ParsingOptions { nodes_limit: NODES_MAX, ..ParsingOptions::default() })
         .map_err(|error| schema_violation(error.to_string()))
 }
@@ -63,10 +46,10 @@ pub trait Read<'a>: Sized {
     fn kid_text(&self, name: &str) -> Option<String> {
         self.kid(name).map(|kid| kid.content().trim().to_owned())
     }
-    fn need(&self, name: &str) -> Result<Element<'a>, EwsError> {
+    fn need(&self, name: &str) -> Result<Element<'a>, ExchangeError> {
         self.kid(name).ok_or_else(|| schema_violation(format!("element {} lacks {name}", self.local())))
     }
-    fn need_attribute(&self, name: &str) -> Result<&'a str, EwsError>;
+    fn need_attribute(&self, name: &str) -> Result<&'a str, ExchangeError>;
 }
 
 impl<'a> Read<'a> for Element<'a> {
@@ -86,14 +69,14 @@ impl<'a> Read<'a> for Element<'a> {
         self.children().filter(Node::is_text).filter_map(|text| text.text()).collect()
     }
 
-    fn need_attribute(&self, name: &str) -> Result<&'a str, EwsError> {
+    fn need_attribute(&self, name: &str) -> Result<&'a str, ExchangeError> {
         self.attribute(name)
             .ok_or_else(|| schema_violation(format!("element {} lacks the attribute {name}", self.local())))
     }
 }
 
 /// Reads a boolean in any of its four forms.
-pub fn boolean(text: &str) -> Result<bool, EwsError> {
+pub fn boolean(text: &str) -> Result<bool, ExchangeError> {
     match text.trim() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
@@ -102,7 +85,7 @@ pub fn boolean(text: &str) -> Result<bool, EwsError> {
 }
 
 /// Reads a whole number.
-pub fn integer(text: &str) -> Result<i64, EwsError> {
+pub fn integer(text: &str) -> Result<i64, ExchangeError> {
     text.trim().parse().map_err(|_| schema_violation(format!("{text:?} is not a whole number")))
 }
 
@@ -176,7 +159,7 @@ pub fn envelope(body: impl FnOnce(&mut Xml)) -> String {
 }
 
 /// A SOAP fault.
-pub fn fault(error: &EwsError) -> String {
+pub fn fault(error: &ExchangeError) -> String {
     envelope(|xml| {
         xml.open("s:Fault", |xml| {
             xml.text_with("faultcode", &[("xmlns:a", TYPES)], format_args!("a:{}", error.code));
@@ -202,7 +185,7 @@ impl Messages {
     }
 
     /// One message: the payload, or why there is none.
-    pub fn add<T>(&mut self, outcome: Result<T, EwsError>, payload: impl FnOnce(&mut Xml, T)) {
+    pub fn add<T>(&mut self, outcome: Result<T, ExchangeError>, payload: impl FnOnce(&mut Xml, T)) {
         let Self { message, xml } = self;
         match outcome {
             Ok(value) => xml.element(message, &[("ResponseClass", "Success")], |xml| {
@@ -214,7 +197,7 @@ impl Messages {
     }
 
     /// A message of class `Warning` with a payload.
-    pub fn warn(&mut self, warning: &EwsError, payload: impl FnOnce(&mut Xml)) {
+    pub fn warn(&mut self, warning: &ExchangeError, payload: impl FnOnce(&mut Xml)) {
         let Self { message, xml } = self;
         xml.element(message, &[("ResponseClass", "Warning")], |xml| {
             error_payload(xml, warning);
@@ -228,14 +211,14 @@ impl Messages {
 }
 
 /// What an error message holds besides its class.
-pub fn error_payload(xml: &mut Xml, error: &EwsError) {
+pub fn error_payload(xml: &mut Xml, error: &ExchangeError) {
     xml.text("m:MessageText", &error.text);
     xml.text("m:ResponseCode", &error.code);
     xml.text("m:DescriptiveLinkKey", 0);
     message_xml(xml, error);
 }
 
-fn message_xml(xml: &mut Xml, error: &EwsError) {
+fn message_xml(xml: &mut Xml, error: &ExchangeError) {
     if let Some(back_off) = error.back_off_ms {
         xml.open("t:MessageXml", |xml| xml.text_with("t:Value", &[("Name", "BackOffMilliseconds")], back_off));
     }

@@ -7,9 +7,9 @@ use chrono::{
     DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone, Utc,
 };
 use chrono_tz::Tz;
-use localzone::win_zone_to_iana;
+use localzone::{iana_to_win_zone, win_zone_to_iana};
 
-use super::xml::{EwsError, schema_violation};
+use super::error::{ExchangeError, schema_violation};
 
 /// A Windows zone name and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Zone {
     }
 
     /// The zone of a Windows name.
-    pub fn named(id: &str) -> Result<Self, EwsError> {
+    pub fn named(id: &str) -> Result<Self, ExchangeError> {
         let id = id.trim();
         if matches!(id, "UTC" | "Etc/UTC" | "tzone://Microsoft/Utc") {
             return Ok(Self::utc());
@@ -33,7 +33,16 @@ impl Zone {
             .or_else(|| win_zone_to_iana(id, None))
             .and_then(|iana| iana.parse().ok())
             .map(|tz| Self { id: id.to_owned(), tz })
-            .ok_or_else(|| EwsError::new("ErrorTimeZone", format!("The time zone {id:?} is not known here.")))
+            .ok_or_else(|| ExchangeError::new("ErrorTimeZone", format!("The time zone {id:?} is not known here.")))
+    }
+
+    /// The zone of a Windows or an IANA name; it is known by its Windows name from then on.
+    pub fn named_either_way(id: &str) -> Result<Self, ExchangeError> {
+        Self::named(id).or_else(|unknown| {
+            let tz: Tz = id.trim().parse().map_err(|_| unknown.clone())?;
+            let (windows, _) = iana_to_win_zone(tz.name()).ok_or(unknown)?;
+            Ok(Self { id: windows.to_owned(), tz })
+        })
     }
 
     /// The local date and time of an instant.
@@ -69,23 +78,52 @@ impl Zone {
     }
 }
 
-/// Reads a dateTime; `zone` is used only if the text names none itself.
-pub fn instant(text: &str, zone: &Zone) -> Result<DateTime<Utc>, EwsError> {
+/// The Windows names of all zones this server knows, in order.
+pub fn server_zones() -> Vec<&'static str> {
+    let mut known: Vec<&str> =
+        chrono_tz::TZ_VARIANTS.iter().filter_map(|tz| iana_to_win_zone(tz.name())).map(|(name, _)| name).collect();
+    known.sort_unstable();
+    known.dedup();
+    known
+}
+
+/// A date and time as a client wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    At(DateTime<Utc>),
+    /// Without a zone of its own.
+    Local(NaiveDateTime),
+}
+
+impl When {
+    /// The instant; `zone` is used only if the text named none itself.
+    pub fn in_zone(self, zone: &Zone) -> DateTime<Utc> {
+        match self {
+            When::At(at) => at,
+            When::Local(local) => zone.instant(local),
+        }
+    }
+}
+
+/// Reads a dateTime.
+pub fn when(text: &str) -> Result<When, ExchangeError> {
     let text = text.trim();
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return storable(at.year()).map(|()| at.to_utc());
+        return storable(at.year()).map(|()| When::At(at.to_utc()));
     }
-    let at = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-        .map(|local| zone.instant(local))
-        .or_else(|_| {
-            NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|date| zone.instant(date.and_time(NaiveTime::MIN)))
-        })
+    let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+        .or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|date| date.and_time(NaiveTime::MIN)))
         .map_err(|_| schema_violation(format!("{text:?} is not a dateTime")))?;
-    storable(at.year()).map(|()| at)
+    storable(local.year()).map(|()| When::Local(local))
+}
+
+/// Reads a dateTime; `zone` is used only if the text names none itself.
+pub fn instant(text: &str, zone: &Zone) -> Result<DateTime<Utc>, ExchangeError> {
+    when(text).map(|when| when.in_zone(zone))
 }
 
 /// Reads a date; an offset behind it carries no meaning.
-pub fn date(text: &str) -> Result<NaiveDate, EwsError> {
+pub fn date(text: &str) -> Result<NaiveDate, ExchangeError> {
     let text = text.trim();
     let day = text.get(..10).unwrap_or(text);
     let date =
@@ -94,7 +132,7 @@ pub fn date(text: &str) -> Result<NaiveDate, EwsError> {
 }
 
 /// The years that a mailbox can hold.
-fn storable(year: i32) -> Result<(), EwsError> {
+fn storable(year: i32) -> Result<(), ExchangeError> {
     if (1601..=4500).contains(&year) { Ok(()) } else { Err(schema_violation("the year must be between 1601 and 4500")) }
 }
 
