@@ -11,8 +11,10 @@ mod entries;
 mod keeper;
 mod lookups;
 mod metrics;
+mod preview;
 mod reapply;
 mod rules_desk;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +26,12 @@ use keeper::Keeper;
 use lookups::Lookups;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConflictPolicy};
+use crate::config::{Config, ConflictPolicy, Inviter};
 use crate::connector::Connector;
 use crate::connector::ews::EwsConnector;
 use crate::connector::sage::Sage;
 use crate::control::http as control;
-use crate::engine::{BrakeLimits, DeleteAgainstEdit, Policy, Winner};
+use crate::engine::{BrakeLimits, DeleteAgainstEdit, Policy, RestlessLimits, Winner};
 use crate::error::Chain;
 use crate::feed::{FeedSettings, Feeds};
 use crate::ledger::{Ledger, LedgerError};
@@ -145,11 +147,25 @@ impl App {
         config: Config,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::open_through(store, engine, config, clock, &|connector| connector).await
+    }
+
+    /// As [`App::open_on`], with each connector as `wrap` makes it: for whoever wants to hear, or to disturb, what passes.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with a hint.
+    pub async fn open_through(
+        store: Arc<dyn Store>,
+        engine: Engine,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        wrap: &(dyn Fn(Arc<dyn Connector>) -> Arc<dyn Connector> + Send + Sync),
+    ) -> Result<Arc<Self>, OpenError> {
         let queue =
             Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
         let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
-        let servers = Arc::new(servers(&config, &clock)?);
+        let servers = Arc::new(servers(&config, &clock, wrap)?);
         let breaker = Arc::new(Breaker::new(clock.clone(), config.breaker.settings()));
         let metrics = Metrics::default();
         let recorder = Arc::new(Recorder::open(&config.data.join(RECORDED), config.recording.into(), clock.clone()));
@@ -175,6 +191,7 @@ impl App {
             settings: settings(&config),
         }));
         worker.recall().await.map_err(OpenError::Queue)?;
+        worker.recall_counts().await.map_err(OpenError::Ledger)?;
         let feeds = Arc::new(Feeds::new(worker.clone(), feed_settings(&config)));
         let started = clock.now();
         let tasks = Tasks::new();
@@ -260,7 +277,11 @@ fn tell(notifier: Arc<Notifier>, clock: Arc<dyn Clock>) -> Tell {
 }
 
 /// The connectors of a configuration.
-fn servers(config: &Config, clock: &Arc<dyn Clock>) -> Result<Servers, OpenError> {
+fn servers(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    wrap: &(dyn Fn(Arc<dyn Connector>) -> Arc<dyn Connector> + Send + Sync),
+) -> Result<Servers, OpenError> {
     let wrong = |server: &str| {
         let server = server.to_owned();
         move |cause: crate::connector::Error| OpenError::Server { server, hint: cause.problem.hint(), cause }
@@ -268,9 +289,10 @@ fn servers(config: &Config, clock: &Arc<dyn Clock>) -> Result<Servers, OpenError
     let crm = Sage::new(config.crm.clone(), clock.clone()).map_err(wrong("the CRM"))?;
     let mut exchange: Vec<Arc<dyn Connector>> = Vec::new();
     for server in &config.exchange {
-        exchange.push(Arc::new(EwsConnector::new(server.ews.clone()).map_err(wrong(&server.name))?));
+        let connector = EwsConnector::new(server.ews.clone()).map_err(wrong(&server.name))?;
+        exchange.push(wrap(Arc::new(connector)));
     }
-    Ok(Servers::new(Arc::new(crm), exchange))
+    Ok(Servers::new(wrap(Arc::new(crm)), exchange))
 }
 
 fn queue_settings(config: &Config) -> QueueSettings {
@@ -300,9 +322,16 @@ fn settings(config: &Config) -> Settings {
         past_window: TimeDelta::days(sync.past_days.into()),
         brake: BrakeLimits {
             count: u32::try_from(sync.delete_count).unwrap_or(u32::MAX),
+            count_overall: u32::try_from(sync.delete_count_overall).unwrap_or(u32::MAX),
             fraction: sync.delete_fraction,
             ..BrakeLimits::default()
         },
+        restless: RestlessLimits {
+            returns: sync.returns_max,
+            rewrites: sync.rewrites_max,
+            ..RestlessLimits::default()
+        },
+        exchange_invites: sync.invitations == Inviter::Exchange,
         mail_cap: u32::try_from(sync.mail_cap).unwrap_or(u32::MAX),
         circuit: CircuitTimes {
             first: sync.retry_first().min(CircuitTimes::default().first),

@@ -2,19 +2,21 @@
 //! the command line uses ([`client`]).
 //!
 //! Promises: every answer is a plain value that travels as JSON; nothing here changes state by another road than the
-//! [`Desk`]; no secret is in any answer. Subjects and bodies are not either: a trace names fields, not values.
+//! [`Desk`]; no secret is in any answer. Subjects and bodies are not either, but for values that lost a conflict, in a trace.
 //! Must not know: store, queue, connectors, how the host does what it is asked.
 
 pub mod client;
 pub mod http;
 mod reapply;
 pub mod rules;
+mod sync;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::reapply::{ReapplyOrder, ReapplyReport};
+pub use self::sync::{PlanLine, Preview, SYNC_LINES_MAX, SyncOrder, SyncReport};
 use crate::model::{MailBudget, Side};
 pub use rules::{
     ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, InstallOrder, Proposal, RuleDesk, RuleHistory,
@@ -97,6 +99,9 @@ pub struct Status {
     pub queue: QueueCounts,
     /// Writes carried out since the host started.
     pub writes: WriteCounts,
+    /// Appointments looked at since the host started.
+    #[serde(default)]
+    pub looked_at: u64,
     /// Pairs both sides have a copy of.
     pub pairs: u64,
     /// Mails declared by writes carried out since the host started.
@@ -218,6 +223,9 @@ pub struct QueueFilter {
     /// Only entries in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<EntryState>,
+    /// Only entries whose last failure has this code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// At most this many; [`QUEUE_PAGE_MAX`] at the most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -303,6 +311,8 @@ pub struct RuleFailure {
 pub enum Which {
     All,
     Key(String),
+    /// All whose last failure has this code: `deletions-held`, `mail-cap` ...
+    Code(String),
 }
 
 /// How many entries an act changed.
@@ -333,6 +343,27 @@ pub struct StoryLine {
     pub step: String,
     /// One sentence with the reason, without subject, body or address.
     pub text: String,
+    /// Values that gave way because both sides had changed the field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<LostValue>,
+}
+
+/// A value that gave way. It is personal data: it is shown to whoever asks for a trace, and is in no log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostValue {
+    pub field: String,
+    /// The side it stood on.
+    pub side: SideName,
+    pub value: String,
+    /// What stands there now.
+    pub kept: String,
+}
+
+/// Names the field alone, for logs.
+impl std::fmt::Debug for LostValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LostValue").field("field", &self.field).field("side", &self.side).finish_non_exhaustive()
+    }
 }
 
 /// The chain of rules in force, in order.
@@ -398,55 +429,6 @@ pub struct Captured {
     pub name: String,
     /// The fixture's file.
     pub fixture: String,
-}
-
-/// A pass a person asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncOrder {
-    /// `crm` or mailbox addresses; empty for everything.
-    #[serde(default)]
-    pub containers: Vec<String>,
-    /// Read everything there is instead of what changed.
-    #[serde(default)]
-    pub sweep: bool,
-    /// Plan only, write nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// What a pass did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncReport {
-    pub dry_run: bool,
-    /// Only what is more than "nothing to do", at most [`SYNC_LINES_MAX`]; `left_out` counts the rest.
-    pub lines: Vec<PlanLine>,
-    pub left_out: u64,
-    /// Appointments looked at.
-    pub looked_at: u64,
-    pub writes: WriteCounts,
-    pub mail: MailCounts,
-    /// Entries that this pass could not finish and that wait in the queue or are parked.
-    pub unfinished: u64,
-}
-
-/// Lines in a [`SyncReport`]: what a person can still read.
-pub const SYNC_LINES_MAX: usize = 500;
-
-/// What is done with one appointment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanLine {
-    pub key: String,
-    /// `note`, `create`, `update`, `delete`, `conflict`, `skip`, `failed`.
-    pub op: String,
-    /// The side written to, if one is.
-    pub target: Option<SideName>,
-    /// Where on that side: `crm`, or the mailbox address.
-    pub container: Option<String>,
-    /// Names of the fields written.
-    pub fields: Vec<String>,
-    pub mail: MailCounts,
-    /// Why, in a few words.
-    pub reason: String,
 }
 
 /// Why something asked of the host was not done, for people and programs.

@@ -1,7 +1,8 @@
 //! Decides what to write. Pure: no clock, no network, no store; the same input gives the same plan.
 //!
 //! [`plan`] answers for presence (create, delete, restore, leave alone), [`merge`] field by field for two present copies,
-//! [`anew`] what new rules would make different, [`mail`] how many mails a write will cause, [`Brake`] whether a deletion may go ahead.
+//! [`anew`] what new rules would make different, [`mail`] how many mails a write will cause, [`Brake`] whether a deletion may go ahead,
+//! [`restless`] whether a pair will ever come to rest.
 //! Promises: every arm of the plan is spelt out; a conflict is a value, never an accident of order.
 //! Must not know: connectors, stores, wasm.
 
@@ -10,9 +11,13 @@ mod mail;
 mod merge;
 mod planner;
 mod reapply;
+mod recent;
+mod restless;
 
-pub use brake::{Brake, BrakeLimits};
+pub use brake::{Brake, BrakeLimits, Braked, PairCounts};
 pub use mail::{MailMeter, MailPlan, mail_for_create, mail_for_delete, mail_for_update};
 pub use merge::{Loser, MergeInput, Merged, disturbed, merge, mergeable, moved, same_people, same_value};
 pub use planner::{DeleteAgainstEdit, GONE_UNKNOWN, NEVER_THERE, Op, PlanInput, Policy, Stance, Winner, plan};
 pub use reapply::{Anew, Way, anew};
+pub use recent::Recent;
+pub use restless::{Restless, RestlessLimits, Rewrite, restless};

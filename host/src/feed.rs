@@ -77,6 +77,15 @@ pub struct Feeds {
     statuses: Mutex<BTreeMap<Container, FeedStatus>>,
 }
 
+/// What one page of a feed brought.
+struct Page {
+    found: usize,
+    /// More waits behind it.
+    more: bool,
+    /// The server no longer knew the place: the feed began again.
+    restarted: bool,
+}
+
 #[derive(Debug, Default)]
 struct Watch {
     bell: Notify,
@@ -228,37 +237,47 @@ impl Feeds {
     pub async fn pass(&self, container: &Container) -> Result<usize, FeedFailure> {
         let watch = self.watch(container);
         let _one = watch.pass.lock().await;
-        let mut total = 0;
+        let (mut total, mut restarted) = (0, false);
         let outcome = loop {
             match self.page(container).await {
-                Ok((found, more)) => {
-                    total += found;
-                    if !more {
+                Ok(page) => {
+                    total += page.found;
+                    restarted |= page.restarted;
+                    if !page.more {
                         break Ok(total);
                     }
                 }
                 Err(trouble) => break Err(self.failed(container, &trouble)),
             }
         };
-        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = statuses.entry(container.clone()).or_default();
-        match &outcome {
-            Ok(_) => {
-                status.last_pass = Some(self.clock.now());
-                status.failure = None;
+        {
+            let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = statuses.entry(container.clone()).or_default();
+            match &outcome {
+                Ok(_) => {
+                    status.last_pass = Some(self.clock.now());
+                    status.failure = None;
+                }
+                Err(failure) => status.failure = Some(failure.clone()),
             }
-            Err(failure) => status.failure = Some(failure.clone()),
+        }
+        // A feed that starts over tells what is there; what went meanwhile only a comparison shows.
+        if restarted && outcome.is_ok() {
+            total += self.sweep(container).await?;
+            return Ok(total);
         }
         outcome
     }
 
     /// One page of the feed, queued together with its cursor.
-    async fn page(&self, container: &Container) -> Result<(usize, bool), Trouble> {
+    async fn page(&self, container: &Container) -> Result<Page, Trouble> {
         let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
         let cursor = place.as_ref().map(|place| &place.cursor);
+        let mut restarted = false;
         let batch = match self.ask(container, cursor).await {
             Err(Trouble::Server { error, .. }) if error.problem == Problem::CursorLost && cursor.is_some() => {
                 tracing::warn!(container.side = %container.side(), "The feed starts over: the server no longer knows the place");
+                restarted = true;
                 self.ask(container, None).await?
             }
             other => other?,
@@ -270,7 +289,7 @@ impl Feeds {
         if found > 0 || place.as_ref() != Some(&next) {
             self.queue.put_with_cursor(changes, container, &next.text()).await?;
         }
-        Ok((found, batch.more))
+        Ok(Page { found, more: batch.more, restarted })
     }
 
     async fn ask(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Trouble> {

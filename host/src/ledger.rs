@@ -6,6 +6,7 @@
 
 mod entry;
 mod event;
+mod guards;
 mod reapply;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use crate::store::{Batch, SCAN_ROWS_MAX, Store, StoreError, Tree};
 
 pub use self::entry::{Entry, State};
 pub use self::event::{EVENT_FIELDS_MAX, EVENT_LIST_MAX, EVENT_TEXT_MAX, Event, FieldChange, Lost};
+pub use self::guards::Counted;
 pub use self::reapply::Mark;
 
 const ENTRIES: Tree = Tree("ledger");

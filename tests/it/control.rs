@@ -13,7 +13,7 @@ use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
     Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused,
-    PlanLine, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
+    PlanLine, Preview, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
     RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine,
     SyncOrder, SyncReport, Which, WriteCounts,
 };
@@ -105,6 +105,7 @@ fn status() -> Status {
             paused: Some(Paused { reason: reason(), until: DateTime::from_timestamp(1_800_000_060, 0) }),
         }],
         queue: QueueCounts { waiting: 1, leased: 2, parked: 3 },
+        looked_at: 12,
         writes: WriteCounts { crm: 4, exchange: 5 },
         mail: MailCounts { invitations: 6, updates: 7, cancellations: 8 },
         pairs: 12,
@@ -156,6 +157,7 @@ fn report() -> SyncReport {
         writes: WriteCounts { crm: 0, exchange: 1 },
         mail: MailCounts { invitations: 2, ..MailCounts::default() },
         unfinished: 1,
+        preview: Preview { created_in_exchange: 1, ..Preview::default() },
     }
 }
 
@@ -171,6 +173,7 @@ fn story() -> Story {
             at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             step: "create".into(),
             text: "created in Exchange".into(),
+            lost: Vec::new(),
         }],
     }
 }
@@ -336,7 +339,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     let host = running(None).await;
     let client = host.client();
     assert_eq!(client.status().await.unwrap(), status());
-    let filter = QueueFilter { state: Some(EntryState::Parked), limit: Some(7) };
+    let filter = QueueFilter { state: Some(EntryState::Parked), code: None, limit: Some(7) };
     assert_eq!(client.queue(&filter).await.unwrap(), QueuePage { entries: vec![entry("crm:4711")], total: 9 });
     client.queue(&QueueFilter::default()).await.unwrap();
     assert_eq!(client.queue_entry("uid:a b/c?d=e&f#+ü").await.unwrap().key, "uid:a b/c?d=e&f#+ü");

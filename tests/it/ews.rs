@@ -13,6 +13,8 @@ mod stream;
 mod times;
 mod wire;
 
+pub(crate) use times::round_trip_of_days;
+
 use daybridge::connector::ews::config::EwsConfig;
 use daybridge::connector::ews::soap as envelope;
 use daybridge::connector::ews::wire::CalendarItem;

@@ -195,7 +195,12 @@ async fn a_history_keeps_the_latest_events_and_every_value_that_was_lost() {
             .fields()
             .map(|field| FieldChange { old: Value::Empty, new: appointment.get(&field), field })
             .collect(),
-        lost: vec![Lost { field: Field::Subject, side: Side::Crm, value: Value::Text("mine".into()) }],
+        lost: vec![Lost {
+            field: Field::Subject,
+            side: Side::Crm,
+            value: Value::Text("mine".into()),
+            winner: Value::Text("theirs".into()),
+        }],
         mail: MailBudget { invitations: 1, updates: 2, cancellations: 3 },
         generation: Some(Generation { number: 1, digest: "d".into() }),
         ..Event::new(at("2026-11-24T09:30:00Z"), "conflict")

@@ -7,6 +7,8 @@ mod refusals;
 mod requests;
 mod wall;
 
+pub(crate) use map::round_trip_of_days;
+
 use chrono::{DateTime, Utc};
 use daybridge::connector::http::Secret;
 use daybridge::connector::sage::config::SageConfig;

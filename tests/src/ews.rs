@@ -151,6 +151,26 @@ impl Outlook {
         self.done(&body).await;
     }
 
+    /// Sets both ends and whether it lasts all day, in one change.
+    pub async fn set_times(&self, id: &str, start: &str, end: &str, all_day: bool) {
+        let key = self.meeting(id).await.expect("the item is there").change_key;
+        let set = |path: &str, element: &str| {
+            format!(
+                "<t:SetItemField><t:FieldURI FieldURI=\"calendar:{path}\"/><t:CalendarItem>{element}</t:CalendarItem>\
+                 </t:SetItemField>"
+            )
+        };
+        let body = format!(
+            "<m:UpdateItem ConflictResolution=\"AutoResolve\" SendMeetingInvitationsOrCancellations=\"{TO_NONE}\">\
+             <m:ItemChanges><t:ItemChange><t:ItemId Id=\"{id}\" ChangeKey=\"{key}\"/><t:Updates>{}{}{}</t:Updates>\
+             </t:ItemChange></m:ItemChanges></m:UpdateItem>",
+            set("Start", &format!("<t:Start>{start}</t:Start>")),
+            set("End", &format!("<t:End>{end}</t:End>")),
+            set("IsAllDayEvent", &format!("<t:IsAllDayEvent>{all_day}</t:IsAllDayEvent>")),
+        );
+        self.done(&body).await;
+    }
+
     pub async fn delete(&self, id: &str, send: &str) {
         let body = format!(
             "<m:DeleteItem DeleteType=\"MoveToDeletedItems\" SendMeetingCancellations=\"{send}\"><m:ItemIds>\

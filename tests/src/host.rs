@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use daybridge::app::App;
 use daybridge::clock::{Clock, SystemClock};
 use daybridge::config::Config;
+use daybridge::connector::Connector;
 use daybridge::control::{
     ChangeOrder, CommitOrder, Desk, EntryState, QueueFilter, RefusalKind, RuleDesk, SyncOrder, SyncReport, Which,
 };
@@ -44,7 +45,8 @@ impl Servers {
         Self::on(Arc::new(clock)).await
     }
 
-    async fn on(crm_clock: Arc<dyn Clock>) -> Self {
+    /// With this clock in the CRM.
+    pub async fn on(crm_clock: Arc<dyn Clock>) -> Self {
         let tasks = Tasks::new();
         let listen = ([127, 0, 0, 1], 0).into();
         let crm = sim::crm::serve(listen, sim::crm::Options::default(), crm_clock, &tasks).await.expect("a free port");
@@ -73,15 +75,22 @@ impl Servers {
         Outlook::new(&self.exchange.ews_url(), &user.address, &user.login, &user.password)
     }
 
-    /// A configuration for these servers; `more` is TOML added at the end.
+    /// A configuration for these servers; `more` is TOML added at the end. A line `time_zone = ...` is the CRM's.
     pub fn config(&self, data: &Path, more: &str) -> String {
+        let zone = more.lines().find(|line| line.starts_with("time_zone")).unwrap_or("time_zone = \"Europe/Berlin\"");
+        let more: String =
+            more.lines().filter(|line| !line.starts_with("time_zone")).map(|line| format!("{line}\n")).collect();
+        let more = more.as_str();
         let crm = self.crm.users().into_iter().find(|user| user.role == "service").expect("a service account");
         let exchange =
             self.exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
-        let sync = if more.contains("[sync]") { String::new() } else { format!("[sync]\n{SYNC}") };
+        let sync = if more.contains("[sync]") { String::new() } else { format!("[sync]\n{SYNC}workers = 1\n") };
         // Keys of the top come before all sections.
         let (top, more): (Vec<&str>, Vec<&str>) = more.lines().partition(|line| line.starts_with("rules_dir"));
-        let (top, more) = (top.join("\n"), more.join("\n").replace("[sync]", &format!("[sync]\n{SYNC}")));
+        let (top, more) = (top.join("\n"), more.join("\n"));
+        // One appointment after the other, unless the story is about several at a time.
+        let own = if more.contains("workers") { SYNC.to_owned() } else { format!("{SYNC}workers = 1\n") };
+        let more = more.replace("[sync]", &format!("[sync]\n{own}"));
         format!(
             r#"data = "{data}"
 {top}
@@ -89,7 +98,7 @@ impl Servers {
 url = "{crm_url}"
 login = "{crm_login}"
 password = "{crm_password}"
-time_zone = "Europe/Berlin"
+{zone}
 responses_column = "comm_responses"
 [[exchange]]
 name = "exchange"
@@ -185,13 +194,19 @@ impl Mails {
     }
 }
 
-/// A host between two simulators.
+/// Puts something between the host and a server.
+pub type Wrap = Arc<dyn Fn(Arc<dyn Connector>) -> Arc<dyn Connector> + Send + Sync>;
+
+/// A host between two simulators. A story that ends without [`TestHost::oracle`] fails.
 pub struct TestHost {
     pub servers: Servers,
     pub app: Arc<App>,
     pub data: tempfile::TempDir,
     pub clock: Arc<AheadClock>,
     more: String,
+    wrap: Wrap,
+    /// The oracle was asked, or it is said why not.
+    proven: bool,
     /// Mails sent by people's own Outlook, and those declared by the host before it was started again.
     by_others: Mails,
     parked_expected: u64,
@@ -208,10 +223,31 @@ impl TestHost {
     }
 
     pub async fn on(servers: Servers, more: &str) -> Self {
+        Self::through(servers, more, Arc::new(|connector| connector)).await
+    }
+
+    /// With something between the host and its servers.
+    pub async fn through(servers: Servers, more: &str, wrap: Wrap) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(AheadClock::default());
-        let app = open(&servers, data.path(), more, clock.clone()).await;
-        Self { servers, app, data, clock, more: more.to_owned(), by_others: Mails::NONE, parked_expected: 0 }
+        let app = open(&servers, data.path(), more, clock.clone(), &wrap).await;
+        Self {
+            servers,
+            app,
+            data,
+            clock,
+            more: more.to_owned(),
+            wrap,
+            proven: false,
+            by_others: Mails::NONE,
+            parked_expected: 0,
+        }
+    }
+
+    /// This is no story of appointments, or it cannot come to rest: `why` the oracle has nothing to say about it.
+    pub fn no_story(&mut self, why: &str) {
+        assert!(!why.is_empty());
+        self.proven = true;
     }
 
     /// Before the first pass there is nothing: what comes later is new, not old.
@@ -274,7 +310,13 @@ impl TestHost {
     pub async fn restart_without_data(&mut self) {
         self.stop().await;
         self.data = tempfile::tempdir().expect("a temporary folder");
-        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
+        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone(), &self.wrap).await;
+    }
+
+    /// Starts again on the same data folder with another end of the configuration.
+    pub async fn restart_with(&mut self, more: &str) {
+        more.clone_into(&mut self.more);
+        self.restart().await;
     }
 
     /// Starts again on the same data folder.
@@ -282,8 +324,8 @@ impl TestHost {
         self.stop().await;
         // The folder is free when the last holder of the store is gone; an empty one stands in meanwhile.
         let stand_in = tempfile::tempdir().expect("a temporary folder");
-        self.app = open(&self.servers, stand_in.path(), &self.more, self.clock.clone()).await;
-        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone()).await;
+        self.app = open(&self.servers, stand_in.path(), &self.more, self.clock.clone(), &self.wrap).await;
+        self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone(), &self.wrap).await;
     }
 
     /// Writes another end of the configuration and has the rules loaded again, as a person does who says yes.
@@ -354,11 +396,17 @@ impl TestHost {
         );
         assert_eq!(declared, mails, "mails declared by the host, and by people");
         assert_eq!(self.parked().await.len() as u64, self.parked_expected, "parked: {:?}", self.parked().await);
+        self.proven = true;
+    }
+
+    /// The notices people were told since the host was started: code and how many more failed alike.
+    pub async fn notices(&self) -> Vec<String> {
+        self.app.status().await.expect("a status").notices.into_iter().map(|notice| notice.code).collect()
     }
 
     /// Parked entries: key to code.
     pub async fn parked(&self) -> BTreeMap<String, String> {
-        let filter = QueueFilter { state: Some(EntryState::Parked), limit: None };
+        let filter = QueueFilter { state: Some(EntryState::Parked), ..QueueFilter::default() };
         let page = self.app.queue(&filter).await.expect("the queue");
         page.entries
             .into_iter()
@@ -373,13 +421,21 @@ impl TestHost {
     }
 }
 
-async fn open(servers: &Servers, data: &Path, more: &str, clock: Arc<AheadClock>) -> Arc<App> {
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.proven, "the story ended without its oracle");
+        }
+    }
+}
+
+async fn open(servers: &Servers, data: &Path, more: &str, clock: Arc<AheadClock>, wrap: &Wrap) -> Arc<App> {
     let text = servers.config(data, more);
     let file = data.join("daybridge.toml");
     std::fs::write(&file, &text).expect("the configuration is written");
     let config = Config::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}: {}\n{text}", error.hint()));
     let store = SledStore::open(&config.data).unwrap_or_else(|error| panic!("{error}: {}", error.hint()));
-    App::open_on(Arc::new(store), guests::engine(), config, clock)
+    App::open_through(Arc::new(store), guests::engine(), config, clock, wrap.as_ref())
         .await
         .unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
 }

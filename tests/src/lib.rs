@@ -11,6 +11,7 @@ pub mod host;
 pub mod program;
 pub mod python;
 pub mod snapshot;
+pub mod storm;
 pub mod time;
 pub mod typescript;
 pub mod wait;

@@ -28,7 +28,7 @@ pub struct CheckLine {
 /// [`OpenError`] only for what keeps even the trying from beginning.
 pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLine>, OpenError> {
     let mut lines = Vec::new();
-    let servers = Arc::new(servers(config, &clock)?);
+    let servers = Arc::new(servers(config, &clock, &|connector| connector)?);
     let engine = Engine::new().map_err(OpenError::Engine)?;
     match Live::open(super::setup(config, engine, &servers, None)).map_err(OpenError::Rules) {
         Ok(live) => lines.push(good("rules", format!("{} rules load", live.current().list().len()))),

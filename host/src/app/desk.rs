@@ -3,7 +3,6 @@
 //! Promises: no answer holds a subject, a body or a secret; a dry run and a trace are made by the very code that would do
 //! the work. Must not know: HTTP, the command line.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,12 +12,10 @@ use super::{App, entries, line};
 use crate::control::{
     Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine,
     QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
-    RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, StoryLine, SyncOrder, SyncReport,
-    Which, WriteCounts,
+    RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, SyncOrder, SyncReport, Which,
+    WriteCounts,
 };
-use crate::engine::{GONE_UNKNOWN, NEVER_THERE};
-use crate::ledger::Event;
-use crate::model::{Cause, Change, Container, ItemRef, Key, Side};
+use crate::model::{Cause, Change, Container, Key, Side};
 use crate::queue::{EntryView, FailureRecord, QueueError};
 use crate::rules::Rules;
 use crate::worker::Summary;
@@ -84,6 +81,7 @@ impl Desk for App {
             },
             pairs: self.pairs(),
             writes: self.writes(),
+            looked_at: self.worker.counts().looked_at.load(Ordering::Relaxed),
             mail: MailCounts { invitations, updates, cancellations },
             notices: self.notices(),
             stopped: self.worker.halted().map(entries::stopped),
@@ -103,6 +101,12 @@ impl Desk for App {
             EntryState::Leased => crate::queue::EntryState::Leased,
             EntryState::Parked => crate::queue::EntryState::Parked,
         });
+        if let Some(code) = &filter.code {
+            let mut views = self.queue.list(state, None, usize::MAX).await.map_err(queue_failed)?;
+            views.retain(|view| failed_with(view, code));
+            let total = views.len() as u64;
+            return Ok(QueuePage { entries: views.iter().take(limit).map(entry).collect(), total });
+        }
         let entries = self.queue.list(state, None, limit).await.map_err(queue_failed)?;
         let counts = self.queue.counts();
         let total = match filter.state {
@@ -122,7 +126,8 @@ impl Desk for App {
     async fn queue_retry(&self, which: &Which) -> Result<Affected, Refusal> {
         let keys = match which {
             Which::Key(key) => vec![parse(key)?],
-            Which::All => self.keys_in(None).await?,
+            Which::All => self.keys(|_| true).await?,
+            Which::Code(code) => self.keys(|view| failed_with(view, code)).await?,
         };
         let mut entries = 0;
         for key in keys {
@@ -163,46 +168,7 @@ impl Desk for App {
     }
 
     async fn trace(&self, id: &str) -> Result<Story, Refusal> {
-        let key = self.key_of(id).await?;
-        let entry_known = self.ledger.get(&key).await.map_err(|error| Refusal::failed("read the ledger", &error))?;
-        let queued = self.queue.show(&key).await.map_err(queue_failed)?;
-        let mut lines: Vec<StoryLine> = self
-            .ledger
-            .events(&key)
-            .await
-            .map_err(|error| Refusal::failed("read the history", &error))?
-            .iter()
-            .map(story_line)
-            .collect();
-        let changes = queued.as_ref().map(|view| view.changes.clone()).unwrap_or_default();
-        let changes = if changes.is_empty() { places(&key) } else { changes };
-        let planned = self.worker.plan(&key, &changes).await;
-        let nowhere =
-            planned.as_ref().is_ok_and(|summary| [GONE_UNKNOWN, NEVER_THERE].contains(&summary.reason.as_str()));
-        if entry_known.is_none() && queued.is_none() && lines.is_empty() && nowhere {
-            return Err(Refusal::unknown(id));
-        }
-        let (now, text) = match planned {
-            Ok(summary) => (summary.op.to_owned(), now_line(&summary)),
-            Err(trouble) => ("failed".to_owned(), format!("now: {trouble}; {}", trouble.hint())),
-        };
-        lines.push(StoryLine { at: self.clock.now(), step: now, text });
-        // A server that does not answer has been told of above.
-        for (direction, over) in self.worker.passed_over(&key, &changes).await.unwrap_or_default() {
-            let text = format!("now, {}: rule {} is passed over: {}", direction.name(), over.rule, over.why);
-            lines.push(StoryLine { at: self.clock.now(), step: "passed over".to_owned(), text });
-        }
-        let known = |side| entry_known.as_ref().and_then(|entry| entry.side(side)).map(|known| known.at.clone());
-        let exchange = known(Side::Exchange);
-        Ok(Story {
-            key: key.to_string(),
-            crm_id: known(Side::Crm).map(|at| at.id),
-            mailbox: exchange.as_ref().map(|at| at.container.key()),
-            exchange_id: exchange.map(|at| at.id),
-            uid: entry_known.as_ref().and_then(|entry| entry.uid.clone()),
-            entry: queued.as_ref().map(entry),
-            lines,
-        })
+        self.story(id).await
     }
 
     async fn rules(&self) -> Result<RuleChain, Refusal> {
@@ -318,7 +284,7 @@ impl App {
         let end = tokio::time::Instant::now() + PASS_LIMIT;
         while tokio::time::Instant::now() < end {
             self.mind_rules().await.map_err(queue_failed)?;
-            while self.worker.step().await.map_err(queue_failed)? {}
+            self.worker.work_off().await.map_err(queue_failed)?;
             let counts = self.queue.counts();
             let settling = counts.earliest_due.is_some_and(|due| due - self.clock.now() <= self.settle());
             let settling = settling && self.worker.halted().is_none();
@@ -339,9 +305,9 @@ impl App {
         chrono::TimeDelta::from_std(self.config.sync.settle() * 4).unwrap_or_default()
     }
 
-    async fn keys_in(&self, state: Option<crate::queue::EntryState>) -> Result<Vec<Key>, Refusal> {
-        let views = self.queue.list(state, None, usize::MAX).await.map_err(queue_failed)?;
-        Ok(views.into_iter().map(|view| view.key).collect())
+    async fn keys(&self, wanted: impl Fn(&EntryView) -> bool) -> Result<Vec<Key>, Refusal> {
+        let views = self.queue.list(None, None, usize::MAX).await.map_err(queue_failed)?;
+        Ok(views.into_iter().filter(wanted).map(|view| view.key).collect())
     }
 
     /// The containers a person named; all without a name.
@@ -365,105 +331,6 @@ impl App {
             })
             .collect()
     }
-
-    /// What a pass would do, planned by the same code, written nowhere.
-    async fn dry_run(&self, containers: &[Container], sweep: bool) -> Result<SyncReport, Refusal> {
-        let mut work: BTreeMap<Key, Vec<Change>> = BTreeMap::new();
-        let mut report = SyncReport { dry_run: true, ..SyncReport::default() };
-        for view in self.queue.list(None, None, usize::MAX).await.map_err(queue_failed)? {
-            work.entry(view.key).or_default().extend(view.changes);
-        }
-        for container in containers {
-            let mut found = self.feeds.peek(container).await.map(|found| found.changes);
-            if let (true, Ok(changes)) = (sweep, &mut found) {
-                match self.feeds.compare(container).await {
-                    Ok(more) => changes.extend(more),
-                    Err(trouble) => found = Err(trouble),
-                }
-            }
-            match found {
-                Ok(changes) => {
-                    for (key, change) in changes {
-                        work.entry(key).or_default().push(change);
-                    }
-                }
-                Err(trouble) => {
-                    report.unfinished += 1;
-                    push_line(&mut report, failed_line(container, &self.feeds.failure(&trouble)));
-                }
-            }
-        }
-        for (key, changes) in work {
-            report.looked_at += 1;
-            match self.worker.plan(&key, &changes).await {
-                Ok(summary) => {
-                    report.writes.crm += u64::from(summary.crm_writes);
-                    report.writes.exchange += u64::from(summary.exchange_writes);
-                    report.mail += summary.mail.into();
-                    push(&mut report, &summary);
-                }
-                Err(trouble) if trouble.leaves_alone() => {}
-                Err(trouble) => {
-                    report.unfinished += 1;
-                    push_line(
-                        &mut report,
-                        PlanLine {
-                            key: key.to_string(),
-                            op: "failed".into(),
-                            target: None,
-                            container: None,
-                            fields: Vec::new(),
-                            mail: MailCounts::default(),
-                            reason: trouble.to_string(),
-                        },
-                    );
-                }
-            }
-        }
-        Ok(report)
-    }
-
-    /// The key of an appointment by whatever a person has of it.
-    async fn key_of(&self, id: &str) -> Result<Key, Refusal> {
-        let failed = |error| Refusal::failed("read the ledger", &error);
-        let mut places = vec![ItemRef::crm(id)];
-        places.extend(
-            self.feeds
-                .containers()
-                .into_iter()
-                .filter(|container| container.side() == Side::Exchange)
-                .map(|container| ItemRef { container, id: id.to_owned() }),
-        );
-        for place in &places {
-            if let Some(key) = self.ledger.find_item(place).await.map_err(failed)? {
-                return Ok(key);
-            }
-        }
-        if let Some(key) = self.ledger.find_uid(id).await.map_err(failed)? {
-            return Ok(key);
-        }
-        if let Some(key) = Key::parse(id) {
-            // A pair can be asked for by the number of its CRM copy even if it was born in Exchange.
-            if let Key::Crm(number) = &key
-                && let Some(known) = self.ledger.find_item(&ItemRef::crm(number)).await.map_err(failed)?
-            {
-                return Ok(known);
-            }
-            return Ok(key);
-        }
-        if !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()) {
-            return Ok(Key::Crm(id.to_owned()));
-        }
-        Err(Refusal::unknown(id))
-    }
-}
-
-/// Where to look for an appointment that has no work waiting.
-fn places(key: &Key) -> Vec<Change> {
-    match key {
-        Key::Crm(number) => vec![Change { at: ItemRef::crm(number), uid: None, stamp: None, cause: Cause::Again }],
-        Key::Uid(_) => Vec::new(),
-    }
 }
 
 fn parse(key: &str) -> Result<Key, Refusal> {
@@ -478,7 +345,11 @@ pub(super) fn generation(generation: &crate::rules::Generation) -> GenerationInf
     GenerationInfo { number: generation.number, digest: generation.digest.clone() }
 }
 
-fn entry(view: &EntryView) -> QueueEntry {
+fn failed_with(view: &EntryView, code: &str) -> bool {
+    view.failure.as_ref().is_some_and(|failure| failure.code == code)
+}
+
+pub(super) fn entry(view: &EntryView) -> QueueEntry {
     let state = match view.state {
         crate::queue::EntryState::Waiting => EntryState::Waiting,
         crate::queue::EntryState::Leased => EntryState::Leased,
@@ -524,34 +395,6 @@ fn rule_failure(key: &Key, failure: &FailureRecord) -> Option<RuleFailure> {
     })
 }
 
-fn story_line(event: &Event) -> StoryLine {
-    let mut text = event.note.clone();
-    let fields: Vec<String> = event.changes.iter().map(|change| change.field.name()).collect();
-    if !fields.is_empty() {
-        text.push_str(&format!("; fields: {}", fields.join(", ")));
-    }
-    for lost in &event.lost {
-        text.push_str(&format!("; {} from {} gave way", lost.field, lost.side));
-    }
-    if event.mail.total() > 0 {
-        text.push_str(&format!(
-            "; mails: {} invitations, {} updates, {} cancellations",
-            event.mail.invitations, event.mail.updates, event.mail.cancellations
-        ));
-    }
-    if let Some(generation) = &event.generation {
-        text.push_str(&format!("; rules generation {}", generation.number));
-    }
-    StoryLine { at: event.at, step: event.what.clone(), text }
-}
-
-fn now_line(summary: &Summary) -> String {
-    match summary.op {
-        "nothing" => "now: nothing to do, both sides are as last agreed".into(),
-        _ => format!("now: would {} because: {}", summary.op, summary.reason),
-    }
-}
-
 pub(super) fn push(report: &mut SyncReport, summary: &Summary) {
     if summary.op == "nothing" {
         return;
@@ -578,7 +421,7 @@ pub(super) fn push_line(report: &mut SyncReport, line: PlanLine) {
     }
 }
 
-fn failed_line(container: &Container, failure: &crate::feed::FeedFailure) -> PlanLine {
+pub(super) fn failed_line(container: &Container, failure: &crate::feed::FeedFailure) -> PlanLine {
     PlanLine {
         key: container.key(),
         op: "failed".into(),

@@ -25,6 +25,9 @@ pub(super) struct ListArguments {
     /// Only entries in this state.
     #[arg(long)]
     state: Option<State>,
+    /// Only entries that failed with this code, for example deletions-held.
+    #[arg(long)]
+    code: Option<String>,
     /// At most this many.
     #[arg(long, default_value_t = 100)]
     limit: usize,
@@ -54,11 +57,14 @@ pub(super) struct KeyArguments {
 #[derive(Args)]
 pub(super) struct RetryArguments {
     /// The entry's key, as `queue list` shows it.
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "code"])]
     key: Option<String>,
     /// All parked and waiting entries.
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long, conflicts_with_all = ["key", "code"])]
     all: bool,
+    /// All entries that failed with this code, for example deletions-held or mail-cap.
+    #[arg(long, conflicts_with = "key")]
+    code: Option<String>,
     #[command(flatten)]
     host: HostChoice,
     /// Print one JSON object.
@@ -78,7 +84,11 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Retry(arguments) => {
-            let which = arguments.key.clone().map_or(Which::All, Which::Key);
+            let which = match (&arguments.key, &arguments.code) {
+                (Some(key), _) => Which::Key(key.clone()),
+                (None, Some(code)) => Which::Code(code.clone()),
+                (None, None) => Which::All,
+            };
             let affected = arguments.host.client()?.queue_retry(&which).await?;
             if arguments.json {
                 return output::json(&affected);
@@ -103,7 +113,11 @@ async fn list(arguments: &ListArguments) -> Result<(), Failure> {
         State::Leased => EntryState::Leased,
         State::Parked => EntryState::Parked,
     });
-    let page = arguments.host.client()?.queue(&QueueFilter { state, limit: Some(arguments.limit) }).await?;
+    let page = arguments
+        .host
+        .client()?
+        .queue(&QueueFilter { state, code: arguments.code.clone(), limit: Some(arguments.limit) })
+        .await?;
     if arguments.json {
         return page.entries.iter().try_for_each(output::json);
     }

@@ -1,18 +1,28 @@
 //! `daybridge sync`: one pass, or what it would do.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{count, line, table};
 use super::{Failure, HostChoice, Missing, output};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, environment};
-use crate::control::client::ClientError;
-use crate::control::{Desk, MailCounts, PlanLine, SideName, SyncOrder, SyncReport};
+use crate::control::client::{Client, ClientError};
+use crate::control::{Desk, MailCounts, PlanLine, SYNC_LINES_MAX, SideName, Status, SyncOrder, SyncReport};
 use crate::{lifecycle, telemetry};
 
 /// Without a host of its own the command prints its report; its log tells only what a person must know besides.
 const LEVEL_ALONE: &str = "warn";
+
+const BAR: &str = "{bar:40} {pos} of {len}  {elapsed_precise}, {eta_precise} left";
+/// Between two looks at how far a pass is.
+const BAR_PAUSE: Duration = Duration::from_millis(500);
+/// Failures shown in a preview; the list is in a dry run.
+const FAILED_SHOWN: usize = 20;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -21,8 +31,14 @@ pub(super) struct Arguments {
     #[command(flatten)]
     host: HostChoice,
     /// Show what would be written and mailed, and write nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["preview", "yes"])]
     dry_run: bool,
+    /// Before a first pass: count what would be linked, created, left alone and mailed, ask, and then do it.
+    #[arg(long)]
+    preview: bool,
+    /// With --preview: do it without asking.
+    #[arg(long, requires = "preview")]
+    yes: bool,
     /// Compare everything, not only what changed.
     #[arg(long)]
     sweep: bool,
@@ -32,12 +48,45 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let order =
-        SyncOrder { containers: arguments.containers.clone(), sweep: arguments.sweep, dry_run: arguments.dry_run };
-    let report = match ask(&arguments.host, &order).await? {
-        Some(report) => report,
-        None => alone(&arguments.host, &order).await?,
+    let order = SyncOrder {
+        containers: arguments.containers.clone(),
+        sweep: arguments.sweep,
+        dry_run: arguments.dry_run || arguments.preview,
     };
+    let host = Host::find(&arguments.host).await?;
+    let outcome = tokio::select! {
+        outcome = pass(arguments, &host, &order) => Some(outcome),
+        () = lifecycle::asked_by_system(), if host.is_ours() => None,
+    };
+    let ended = host.close().await;
+    outcome.unwrap_or_else(|| {
+        Err(Failure::mendable(
+            "the pass was interrupted",
+            "nothing is lost: what it found waits in the queue for the next pass",
+        ))
+    })?;
+    if ended { Ok(()) } else { Err(Failure::ours("the pass did not end cleanly; see the log above")) }
+}
+
+async fn pass(arguments: &Arguments, host: &Host, order: &SyncOrder) -> Result<(), Failure> {
+    let report = host.sync(order).await?;
+    if !arguments.preview {
+        if arguments.json {
+            return output::json(&report);
+        }
+        show(&report);
+        return Ok(());
+    }
+    if !arguments.json {
+        show_preview(&report);
+    } else if !arguments.yes {
+        return output::json(&report);
+    }
+    if !arguments.yes && !confirmed()? {
+        line("Nothing was written. To do it: daybridge sync --preview --yes");
+        return Ok(());
+    }
+    let report = first(host, &SyncOrder { dry_run: false, ..order.clone() }, report.looked_at).await?;
     if arguments.json {
         return output::json(&report);
     }
@@ -45,40 +94,140 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the running host; nothing if there is none, or one that was killed and has left its address behind.
-async fn ask(host: &HostChoice, order: &SyncOrder) -> Result<Option<SyncReport>, Failure> {
-    let answer = match host.find() {
-        Ok(client) => client.sync(order).await,
-        Err(Missing::Host(error)) => Err(error),
-        Err(Missing::Config(error)) => return Err(error.into()),
-    };
-    match answer {
-        Ok(report) => Ok(Some(report)),
-        Err(ClientError::NotRunning { .. } | ClientError::NoAnswer { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+/// Passes until all is worked off, with a bar for people. Killed at any moment, the next pass goes on where it was.
+async fn first(host: &Host, order: &SyncOrder, expected: u64) -> Result<SyncReport, Failure> {
+    let bar = ProgressBar::new(expected);
+    if let Ok(style) = ProgressStyle::with_template(BAR) {
+        bar.set_style(style);
+    }
+    let begun = host.status().await?.looked_at;
+    let mut whole = SyncReport::default();
+    loop {
+        let mut passing = std::pin::pin!(host.sync(order));
+        let report = loop {
+            tokio::select! {
+                report = &mut passing => break report?,
+                () = tokio::time::sleep(BAR_PAUSE) => {
+                    let status = host.status().await?;
+                    let done = status.looked_at.saturating_sub(begun);
+                    bar.set_length(expected.max(done + status.queue.waiting));
+                    bar.set_position(done);
+                }
+            }
+        };
+        let (worked, unfinished) = (report.looked_at, report.unfinished);
+        add(&mut whole, report);
+        // What is left waits for a server or a person.
+        if unfinished == 0 || worked == 0 {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(whole)
+}
+
+fn add(whole: &mut SyncReport, part: SyncReport) {
+    whole.looked_at += part.looked_at;
+    whole.writes.crm += part.writes.crm;
+    whole.writes.exchange += part.writes.exchange;
+    whole.mail += part.mail;
+    whole.unfinished = part.unfinished;
+    whole.left_out += part.left_out;
+    let room = SYNC_LINES_MAX.saturating_sub(whole.lines.len());
+    whole.left_out += part.lines.len().saturating_sub(room) as u64;
+    whole.lines.extend(part.lines.into_iter().take(room));
+}
+
+/// Asks the person at the terminal; nobody there is a no.
+fn confirmed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    line("Do it now? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(|error| Failure::ours("read the answer").caused_by(&error))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Who makes the pass: the running host, or this process where none runs. A running host holds the data folder, so there
+/// are never two at work.
+enum Host {
+    Running(Client),
+    Ours(Arc<App>),
+}
+
+impl Host {
+    async fn find(choice: &HostChoice) -> Result<Self, Failure> {
+        let found = match choice.find() {
+            Ok(client) => client.status().await.map(|_| client),
+            Err(Missing::Host(error)) => Err(error),
+            Err(Missing::Config(error)) => return Err(error.into()),
+        };
+        match found {
+            Ok(client) => Ok(Host::Running(client)),
+            // None runs, or one that was killed and has left its address behind.
+            Err(ClientError::NotRunning { .. } | ClientError::NoAnswer { .. }) => Self::ours(choice).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn ours(choice: &HostChoice) -> Result<Self, Failure> {
+        let mut config = Config::load(&choice.config_file(), &environment)?;
+        if let Some(data) = &choice.data {
+            config.data.clone_from(data);
+        }
+        telemetry::start(LEVEL_ALONE, config.log.format).map_err(Failure::ours)?;
+        Ok(Host::Ours(App::open(config, Arc::new(SystemClock)).await?))
+    }
+
+    fn is_ours(&self) -> bool {
+        matches!(self, Host::Ours(_))
+    }
+
+    async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Failure> {
+        match self {
+            Host::Running(client) => Ok(client.sync(order).await?),
+            Host::Ours(app) => Ok(app.sync(order).await?),
+        }
+    }
+
+    async fn status(&self) -> Result<Status, Failure> {
+        match self {
+            Host::Running(client) => Ok(client.status().await?),
+            Host::Ours(app) => Ok(app.status().await?),
+        }
+    }
+
+    /// True if all ended well.
+    async fn close(self) -> bool {
+        match self {
+            Host::Running(_) => true,
+            Host::Ours(app) => app.stop_now().await,
+        }
     }
 }
 
-/// Runs the pass in this process. A host that does run holds the data folder, so there are never two at work.
-async fn alone(host: &HostChoice, order: &SyncOrder) -> Result<SyncReport, Failure> {
-    let mut config = Config::load(&host.config_file(), &environment)?;
-    if let Some(data) = &host.data {
-        config.data.clone_from(data);
+fn show_preview(report: &SyncReport) {
+    let preview = &report.preview;
+    let rows = [
+        ("found on both sides, to be linked", preview.linked),
+        ("to be created in the CRM", preview.created_in_crm),
+        ("to be created in Exchange", preview.created_in_exchange),
+        ("to be updated", preview.updated),
+        ("to be deleted", preview.deleted),
+        ("mails Exchange would send", report.mail.total()),
+        ("that would fail", preview.failed),
+    ];
+    line(&format!("{} looked at, nothing written:", count(report.looked_at, "appointment", "appointments")));
+    for (what, number) in rows {
+        line(&format!("  {number:>8}  {what}"));
     }
-    telemetry::start(LEVEL_ALONE, config.log.format).map_err(Failure::ours)?;
-    let app = App::open(config, Arc::new(SystemClock)).await?;
-    let report = tokio::select! {
-        report = app.sync(order) => Some(report),
-        () = lifecycle::asked_by_system() => None,
-    };
-    let ended = app.stop_now().await;
-    let report = report.ok_or_else(|| {
-        Failure::mendable(
-            "the pass was interrupted",
-            "nothing is lost: what it found waits in the queue for the next pass",
-        )
-    })??;
-    if ended { Ok(report) } else { Err(Failure::ours("the pass did not end cleanly; see the log above")) }
+    for (why, number) in &preview.skipped {
+        line(&format!("  {number:>8}  left alone: {why}"));
+    }
+    for plan in report.lines.iter().filter(|plan| plan.op == "failed").take(FAILED_SHOWN) {
+        line(&format!("  {}: {}", plan.key, plan.reason));
+    }
 }
 
 fn show(report: &SyncReport) {

@@ -2,7 +2,7 @@
 
 use super::output::line;
 use super::{Failure, HostChoice, output};
-use crate::control::Story;
+use crate::control::{SideName, Story};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -45,5 +45,19 @@ fn show(story: &Story) {
     let width = story.lines.iter().map(|step| step.step.chars().count()).max().unwrap_or_default();
     for step in &story.lines {
         line(&format!("{}  {:<width$}  {}", output::time(step.at), step.step, step.text));
+        for lost in &step.lost {
+            let side = if lost.side == SideName::Crm { "the CRM" } else { "Exchange" };
+            line(&format!("    {} in {side} was: {}", lost.field, one_line(&lost.value)));
+            line(&format!(
+                "    {} now is: {}",
+                " ".repeat(lost.field.chars().count() + 3 + side.len()),
+                one_line(&lost.kept)
+            ));
+        }
     }
+}
+
+/// Line breaks shown as such; nothing as a dash.
+fn one_line(text: &str) -> String {
+    output::or_dash(&text.replace("\r\n", "\n").replace('\n', " ⏎ "))
 }

@@ -58,12 +58,19 @@ pub struct Sync {
     pub conflict: ConflictPolicy,
     /// Appointments worked on at one time.
     pub workers: usize,
+    /// Who invites: Exchange, or the CRM by mails of its own; then the host makes Exchange send none.
+    pub invitations: Inviter,
     /// Mails that Exchange may be made to send within an hour; a write that would cause more waits for a person.
     pub mail_cap: u64,
-    /// The brake: within an hour, deletions in one calendar beyond `delete_count` that are also more than this part (0 to 1)
-    /// of its pairs wait for a person.
+    /// The brake: within an hour, deletions of one mailbox's pairs beyond `delete_count` that are also more than this part
+    /// (0 to 1) of them wait for a person; and so do deletions of all mailboxes together beyond `delete_count_overall`.
     pub delete_fraction: f64,
     pub delete_count: u64,
+    pub delete_count_overall: u64,
+    /// A pair is set aside when within an hour one of its fields goes back this often to a value it had before ...
+    pub returns_max: u32,
+    /// ... or is rewritten this often at all.
+    pub rewrites_max: u32,
     /// Delay after the first failure; doubles with each further one up to `retry_max_s`.
     pub retry_first_ms: u64,
     pub retry_max_s: u64,
@@ -80,9 +87,13 @@ impl Default for Sync {
             past_days: 14,
             conflict: ConflictPolicy::Latest,
             workers: 4,
+            invitations: Inviter::Exchange,
             mail_cap: 200,
             delete_fraction: 0.3,
             delete_count: 10,
+            delete_count_overall: 50,
+            returns_max: 5,
+            rewrites_max: 30,
             retry_first_ms: 15_000,
             retry_max_s: 60 * 60,
         }
@@ -109,6 +120,14 @@ impl Sync {
     pub fn retry_max(&self) -> Duration {
         Duration::from_secs(self.retry_max_s)
     }
+}
+
+/// Whose mails invite people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inviter {
+    Exchange,
+    Crm,
 }
 
 /// Who wins when both sides moved the same field.
@@ -465,6 +484,8 @@ fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Re
     range("workers", sync.workers as u64, 1, 64, "")?;
     range("retry_first_ms", sync.retry_first_ms, 10, 3_600_000, " milliseconds")?;
     range("retry_max_s", sync.retry_max_s, 1, 24 * 60 * 60, " seconds")?;
+    range("returns_max", sync.returns_max.into(), 1, 40, "")?;
+    range("rewrites_max", sync.rewrites_max.into(), 2, 40, "")?;
     if !(0.0..=1.0).contains(&sync.delete_fraction) {
         return Err(document.wrong(
             &section.place("delete_fraction"),

@@ -116,7 +116,7 @@ impl Client {
     pub async fn queue(&self, filter: &QueueFilter) -> Result<QueuePage, ClientError> {
         let state = filter.state.map(|state| state.name().to_owned());
         let limit = filter.limit.map(|limit| limit.to_string());
-        self.get("/v1/queue", &[("state", state), ("limit", limit)]).await
+        self.get("/v1/queue", &[("state", state), ("code", filter.code.clone()), ("limit", limit)]).await
     }
 
     pub async fn queue_entry(&self, key: &str) -> Result<QueueEntry, ClientError> {

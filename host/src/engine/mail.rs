@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::recent::Recent;
 use crate::model::{Address, Appointment, Attendee, Field, Mail, MailBudget, Patch, Value};
 
 /// Whom to mail, and how many mails that is.
@@ -23,17 +24,30 @@ impl MailPlan {
 /// Mails of the recent past, so that many small writes are no storm either.
 #[derive(Clone, Debug, Default)]
 pub struct MailMeter {
-    recent: Vec<(DateTime<Utc>, u32)>,
+    recent: Recent,
 }
 
 impl MailMeter {
+    /// Goes on from counts that an earlier run kept.
+    pub fn new(recent: Recent) -> Self {
+        Self { recent }
+    }
+
+    /// What is counted: to be kept for the next run.
+    pub fn counts(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Takes back mails that were granted and then not caused.
+    pub fn take_back(&mut self, count: u32) {
+        self.recent.take_back(count);
+    }
+
     /// Asks for the mails of one write. Granted, and counted, unless more than `cap` would be sent within an hour.
     pub fn ask(&mut self, wanted: u32, cap: u32, now: DateTime<Utc>) -> bool {
-        self.recent.retain(|(at, _)| now - *at < PERIOD);
-        let sent = self.recent.iter().fold(0u32, |sum, (_, count)| sum.saturating_add(*count));
-        let granted = sent.saturating_add(wanted) <= cap;
+        let granted = self.recent.within(PERIOD, now).saturating_add(wanted) <= cap;
         if granted && wanted > 0 {
-            self.recent.push((now, wanted));
+            self.recent.add(wanted, now);
         }
         granted
     }

@@ -47,6 +47,8 @@ pub struct Lost {
     pub field: Field,
     pub side: Side,
     pub value: Value,
+    /// What took its place; empty also where an event was recorded before this was kept.
+    pub winner: Value,
 }
 
 impl Event {
@@ -102,6 +104,8 @@ struct StoredLost {
     field: String,
     side: StoredSide,
     value: StoredValue,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    winner: Option<StoredValue>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -139,7 +143,12 @@ impl From<Event> for StoredEvent {
                 .lost
                 .into_iter()
                 .take(EVENT_FIELDS_MAX)
-                .map(|of| StoredLost { field: of.field.name(), side: of.side.into(), value: stored(of.value) })
+                .map(|of| StoredLost {
+                    field: of.field.name(),
+                    side: of.side.into(),
+                    value: stored(of.value),
+                    winner: Some(stored(of.winner)),
+                })
                 .collect(),
             mail: StoredMail {
                 invitations: from.mail.invitations,
@@ -159,10 +168,10 @@ impl TryFrom<StoredEvent> for Event {
             .changes
             .into_iter()
             .map(|of| Ok(FieldChange { field: field(of.field)?, old: of.old.into(), new: of.new.into() }));
-        let lost = from
-            .lost
-            .into_iter()
-            .map(|of| Ok(Lost { field: field(of.field)?, side: of.side.into(), value: of.value.into() }));
+        let lost = from.lost.into_iter().map(|of| {
+            let winner = of.winner.map_or(Value::Empty, Into::into);
+            Ok(Lost { field: field(of.field)?, side: of.side.into(), value: of.value.into(), winner })
+        });
         Ok(Self {
             at: from.at,
             what: from.what,

@@ -1,18 +1,16 @@
-//! Carries a decision out: brake and mail cap first, then the conditional write, then the ledger.
+//! Carries a decision out: brake, mail cap and the watch for restless pairs first, then the conditional write, then the ledger.
 //!
 //! Promises: nothing is written before brake and cap agreed; the ledger entry holds what the servers show after the write
 //! and is durable before the queue forgets the change. Must not know: how the decision was made.
 
 use std::collections::BTreeSet;
 
-use std::sync::PoisonError;
-
 use super::consider::Decision;
 use super::{Trouble, Worker};
 use crate::connector::{self, Problem};
 use crate::engine::Op;
 use crate::ledger::{Entry, Event, FieldChange, Lost, State};
-use crate::model::{Appointment, Container, Direction, Field, Item, Known, MailBudget, Patch, Role, Seen, Side, Value};
+use crate::model::{Appointment, Container, Direction, Field, Item, Known, Patch, Role, Seen, Side, Value};
 
 /// What was done, for traces and metrics.
 #[derive(Debug)]
@@ -34,9 +32,21 @@ impl Done {
 impl Worker {
     /// Does what was decided.
     pub(super) async fn act(&self, decision: &Decision) -> Result<Done, Trouble> {
-        if !decision.by_person {
-            self.check_mail_cap(decision.mail.budget)?;
+        let wanted = if decision.by_person { 0 } else { decision.mail.budget.total() };
+        let written = matches!(&decision.op, Op::Merge)
+            && !(decision.merged.to_crm.is_empty() && decision.merged.to_exchange.is_empty());
+        if written {
+            self.ask_rest(decision).await?;
         }
+        self.ask_mail_cap(wanted).await?;
+        let done = self.carry_out(decision).await;
+        if wanted > 0 && done.as_ref().is_err_and(Trouble::is_conflict) {
+            self.unmail(wanted);
+        }
+        done
+    }
+
+    async fn carry_out(&self, decision: &Decision) -> Result<Done, Trouble> {
         match &decision.op {
             Op::Nothing => Ok(Done { entry: self.refreshed(decision), ..Done::NOTHING }),
             Op::Skip(_) => Ok(Done::NOTHING),
@@ -45,16 +55,6 @@ impl Worker {
             Op::Create { on: Side::Crm, why } => self.create_in_crm(decision, why).await,
             Op::Delete { on, why } => self.delete(decision, *on, why).await,
             Op::Merge => self.write_merged(decision).await,
-        }
-    }
-
-    fn check_mail_cap(&self, budget: MailBudget) -> Result<(), Trouble> {
-        let (wanted, cap) = (budget.total(), self.settings.mail_cap);
-        let mut meter = self.mail_meter.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted == 0 || meter.ask(wanted, cap, self.clock.now()) {
-            Ok(())
-        } else {
-            Err(Trouble::MailCap { wanted, cap })
         }
     }
 
@@ -120,12 +120,18 @@ impl Worker {
             Side::Exchange => &decision.view.exchange,
         };
         let Some(item) = seen.present() else { return Err(Trouble::Undecided) };
-        if !decision.by_person {
-            self.ask_brake(&item.at.container).await?;
-        }
         let server = self.servers.of(&item.at.container).ok_or(Trouble::NotSynchronized)?;
+        self.mind(server.name(), &item.at.container)?;
+        if !decision.by_person {
+            self.ask_brake(decision, &item.at.container).await?;
+        }
         let request = server.delete(&item.at, &item.version, decision.mail.mail);
-        self.ask(&server, &item.at.container, request).await?;
+        if let Err(trouble) = self.ask(&server, &item.at.container, request).await {
+            if !decision.by_person && trouble.is_conflict() {
+                self.unbrake(decision, &item.at.container);
+            }
+            return Err(trouble);
+        }
         // What a deletion leaves is the server's affair (the CRM may keep a cancelled row): keep what it shows now.
         let left = self.read(&item.at).await?;
         let mut entry = self.entry(decision);
@@ -180,7 +186,12 @@ impl Worker {
         event.lost = merged
             .losers
             .iter()
-            .map(|loser| Lost { field: loser.field.clone(), side: loser.side, value: loser.value.clone() })
+            .map(|loser| Lost {
+                field: loser.field.clone(),
+                side: loser.side,
+                value: loser.value.clone(),
+                winner: loser.winner.clone(),
+            })
             .collect();
         event.direction = match (merged.to_crm.is_empty(), merged.to_exchange.is_empty()) {
             (true, false) => Some(Direction::CrmToExchange),

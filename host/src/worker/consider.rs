@@ -11,7 +11,9 @@ use super::look::View;
 use super::{Conflicts, Trouble, Worker};
 use crate::engine::{self, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
 use crate::ledger::{Entry, Mark, State};
-use crate::model::{Appointment, Cause, Change, Container, Direction, Field, Item, Key, MailBudget, Role, Seen, Side};
+use crate::model::{
+    Appointment, Cause, Change, Container, Direction, Field, Item, ItemRef, Key, Known, MailBudget, Role, Seen, Side,
+};
 use crate::rules::{Call, Draft, Rules, Verdict};
 
 /// What is to be done about one appointment, and why.
@@ -53,6 +55,8 @@ pub struct Summary {
     pub exchange_writes: u32,
     /// Fields the rules in force would make different, but that somebody changed on the target's side.
     pub kept: Vec<Field>,
+    /// Where it is on both sides, as far as it is there.
+    pub items: Vec<ItemRef>,
     pub reason: String,
 }
 
@@ -85,6 +89,10 @@ impl Decision {
             crm_writes: u32::from(to_crm || (writes && target == Some(Side::Crm))),
             exchange_writes: u32::from(to_exchange || (writes && target == Some(Side::Exchange))),
             kept: self.kept.clone(),
+            items: [&self.view.crm, &self.view.exchange]
+                .into_iter()
+                .filter_map(|seen| seen.present().map(|item| item.at.clone()))
+                .collect(),
             reason: self.why.clone(),
         }
     }
@@ -109,7 +117,11 @@ impl Worker {
         anew: bool,
     ) -> Result<Decision, Trouble> {
         let entry = self.ledger.get(key).await?;
-        let view = self.look(key, entry.as_ref(), changes).await?;
+        let mut view = self.look(key, entry.as_ref(), changes).await?;
+        if let Some(entry) = &entry {
+            unread_again(&mut view.crm, entry.crm.as_ref());
+            unread_again(&mut view.exchange, entry.exchange.as_ref());
+        }
         let rules = Arc::clone(rules);
         let live = entry.as_ref().filter(|entry| entry.state == State::Live);
         let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
@@ -342,7 +354,7 @@ impl Worker {
     fn mail(&self, decision: &Decision, past: bool, changes: &[Change]) -> MailPlan {
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
-        let allowed = !past && permitted;
+        let allowed = !past && permitted && self.settings.exchange_invites;
         let linked = decision.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
         let shown = decision.view.exchange.present();
         match &decision.op {
@@ -367,6 +379,18 @@ impl Worker {
 
 fn pair<'a>(now: &'a Draft, base: Option<&'a Draft>) -> (&'a Appointment, Option<&'a Appointment>) {
     (&now.appointment, base.map(|draft| &draft.appointment))
+}
+
+/// An item of the version last agreed on was not touched. If its time reads differently all the same, our reading of it
+/// changed (a newer zone table, another zone in the configuration), and that rewrites nothing.
+fn unread_again(seen: &mut Seen, known: Option<&Known>) {
+    if let (Seen::Present(item), Some(known)) = (seen, known)
+        && item.at == known.at
+        && item.version == known.version
+        && item.appointment.time != known.appointment.time
+    {
+        item.appointment.time = known.appointment.time.clone();
+    }
 }
 
 fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {

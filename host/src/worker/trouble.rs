@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::connector;
-use crate::error::Chain;
+use crate::error::{Chain, Class};
 use crate::ledger::LedgerError;
 use crate::model::{Container, Key, Side, WrongType};
 use crate::queue::{QueueError, RuleFailure};
@@ -34,9 +34,12 @@ pub enum Trouble {
     Queue(QueueError),
     #[error("a rule gave a value that does not fit: {0}")]
     WrongType(WrongType),
-    /// More would be deleted in one container than usual.
-    #[error("the deletion is held: more than usual would be deleted in that calendar")]
-    Braked { side: Side },
+    /// More would be deleted than usual: in one mailbox, or in all together.
+    #[error("the deletion is held: more than usual would be deleted {}", if *overall { "in all mailboxes together" } else { "in that mailbox" })]
+    Braked { side: Side, overall: bool },
+    /// The pair is written to again and again. People were told when it was set aside.
+    #[error("{what}: something undoes what the sync carries over, or the other way round")]
+    KeepsChanging { what: String },
     #[error("the write would make Exchange send {wanted} mails, and with them more than {cap} within an hour")]
     MailCap { wanted: u32, cap: u32 },
     #[error("the mailbox takes no part in the sync (any more)")]
@@ -63,6 +66,7 @@ impl Trouble {
             Trouble::Queue(error) => error.code().into(),
             Trouble::WrongType(_) => "rule-answer".into(),
             Trouble::Braked { .. } => "deletions-held".into(),
+            Trouble::KeepsChanging { .. } => "keeps-changing".into(),
             Trouble::MailCap { .. } => "mail-cap".into(),
             Trouble::NotSynchronized => "mailbox-not-synchronized".into(),
             Trouble::NoCalendar => "organizer-not-synchronized".into(),
@@ -79,11 +83,12 @@ impl Trouble {
             Trouble::Held { rule, .. } => rule.clone(),
             Trouble::Refused(refusal) => refusal.rule.clone(),
             Trouble::Fault(fault) => fault.rule.clone(),
-            Trouble::Braked { side } => format!("brake on {side}"),
+            Trouble::Braked { side, .. } => format!("brake on {side}"),
             Trouble::Belongs(_)
             | Trouble::Ledger(_)
             | Trouble::Queue(_)
             | Trouble::WrongType(_)
+            | Trouble::KeepsChanging { .. }
             | Trouble::MailCap { .. }
             | Trouble::NotSynchronized
             | Trouble::NoCalendar
@@ -99,7 +104,8 @@ impl Trouble {
             Trouble::Fault(fault) => fault.hint(),
             Trouble::Refused(_) => "correct the appointment as the message says; it is tried again when it changes, or with: daybridge queue retry".into(),
             Trouble::WrongType(_) => "mend the rule and put the new file in its place, then: daybridge queue retry".into(),
-            Trouble::Braked { .. } => "look at what would be deleted (daybridge trace KEY); to let it go: daybridge queue retry KEY, to keep the copies: daybridge queue discard KEY".into(),
+            Trouble::Braked { .. } => "look at what would be deleted (daybridge trace KEY); to let it go: daybridge queue retry KEY, or all that are held: daybridge queue retry --code deletions-held; to keep the copies: daybridge queue discard KEY".into(),
+            Trouble::KeepsChanging { .. } => "find out who changes it back (daybridge trace KEY tells each change; a rule, another tool, a script of the CRM) and stop that; then: daybridge queue retry KEY".into(),
             Trouble::MailCap { .. } => "if these mails are wanted: daybridge queue retry KEY; to allow more of them, raise sync.mail_cap".into(),
             Trouble::Queue(error) => error.hint(),
             Trouble::Ledger(error) => error.hint(),
@@ -127,6 +133,11 @@ impl Trouble {
         matches!(self, Trouble::NotSynchronized | Trouble::NoCalendar | Trouble::Orphan)
     }
 
+    /// Whether the server refused a write because the item is no longer what was planned for.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Trouble::Server { error, .. } if error.class() == Class::Conflict)
+    }
+
     /// Whether trying again by itself can help (where that is not the server's to say).
     pub fn retry(&self) -> bool {
         match self {
@@ -139,6 +150,7 @@ impl Trouble {
             | Trouble::Held { .. }
             | Trouble::WrongType(_)
             | Trouble::Braked { .. }
+            | Trouble::KeepsChanging { .. }
             | Trouble::MailCap { .. }
             | Trouble::NotSynchronized
             | Trouble::NoCalendar

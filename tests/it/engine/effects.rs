@@ -1,7 +1,10 @@
 //! Mail, cap and brake: what a write may cause.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybridge::engine::{Brake, BrakeLimits, MailMeter, MailPlan, mail_for_create, mail_for_delete, mail_for_update};
+use daybridge::engine::{
+    Brake, BrakeLimits, Braked, MailMeter, MailPlan, PairCounts, Restless, RestlessLimits, Rewrite, mail_for_create,
+    mail_for_delete, mail_for_update, restless,
+};
 use daybridge::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Mail, MailBudget, Patch, Person, Response,
     Value,
@@ -120,21 +123,79 @@ fn mails_of_an_hour_count_against_the_cap_and_then_no_more() {
 #[test]
 fn the_brake_holds_what_is_both_many_and_much() {
     let mailbox = |name: &str| Container::Mailbox(Address::new(&format!("{name}@example.test")));
-    let limits = BrakeLimits { count: 10, fraction: 0.3, period: TimeDelta::hours(1) };
+    let limits = BrakeLimits { count: 10, count_overall: 1_000, fraction: 0.3, period: TimeDelta::hours(1) };
+    let count = |mailbox| PairCounts { mailbox, overall: mailbox };
     // Pairs in the calendar, and how many may go within the hour.
     for (pairs, free) in [(0_u64, 10_usize), (12, 10), (33, 10), (40, 12), (1_000, 300)] {
         let mut brake = Brake::default();
         let mut left = pairs;
         let granted = (0..=free + 50)
             .take_while(|_| {
-                let granted = brake.ask(&mailbox("ann"), left, at(0), limits);
+                let granted = brake.ask(&mailbox("ann"), count(left), at(0), limits).is_ok();
                 left = left.saturating_sub(1);
                 granted
             })
             .count();
         let spread = if pairs == 0 { 10 } else { free };
         assert_eq!(granted, spread, "of {pairs} pairs");
-        assert!(brake.ask(&mailbox("ben"), 1, at(0), limits), "another calendar is not held");
-        assert!(brake.ask(&mailbox("ann"), left, at(60), limits), "an hour later it is let go");
+        assert_eq!(brake.ask(&mailbox("ann"), count(left), at(0), limits), Err(Braked::Mailbox));
+        assert_eq!(brake.ask(&mailbox("ben"), count(1), at(0), limits), Ok(()), "another calendar is not held");
+        assert_eq!(brake.ask(&mailbox("ann"), count(left), at(60), limits), Ok(()), "an hour later it is let go");
     }
+}
+
+#[test]
+fn a_little_from_each_of_many_mailboxes_is_held_too() {
+    let mailbox = |number: u32| Container::Mailbox(Address::new(&format!("m{number}@example.test")));
+    let limits = BrakeLimits { count: 3, count_overall: 20, fraction: 0.1, period: TimeDelta::hours(1) };
+    let pairs = PairCounts { mailbox: 10, overall: 100 };
+    let mut brake = Brake::default();
+    let granted = (0..50).filter(|number| brake.ask(&mailbox(number / 2), pairs, at(0), limits).is_ok()).count();
+    assert_eq!(granted, 20);
+    assert_eq!(brake.ask(&mailbox(99), pairs, at(1), limits), Err(Braked::Overall));
+    // What was granted and not made is free again.
+    brake.take_back(&mailbox(0));
+    assert_eq!(brake.ask(&mailbox(99), pairs, at(1), limits), Ok(()));
+    // The counts go on in the next run.
+    let (of_mailbox, overall) = brake.counts(&mailbox(99));
+    let mut next = Brake::new([(mailbox(99), of_mailbox)].into(), overall);
+    assert_eq!(next.ask(&mailbox(99), pairs, at(2), limits), Err(Braked::Overall));
+    assert_eq!(next.ask(&mailbox(99), pairs, at(60), limits), Ok(()));
+}
+
+#[test]
+fn a_field_that_goes_back_and_forth_is_noticed() {
+    let limits = RestlessLimits { returns: 3, rewrites: 8, period: TimeDelta::hours(1) };
+    let text = |text: &str| Value::Text(text.to_owned());
+    // Values a field was given, one each so many minutes; and whether that is too much.
+    let rows: [(&[&str], i64, Option<u32>); 6] = [
+        (&["a", "b", "c", "d", "e"], 1, None),
+        (&["a", "b", "a", "b"], 1, None),
+        (&["a", "b", "a", "b", "a"], 1, Some(3)),
+        (&["a", "b", "a", "b", "a"], 30, None),
+        (&["a", "b", "c", "d", "e", "f", "g", "h", "i"], 1, Some(8)),
+        (&["a", "b", "c", "d", "e", "f", "g", "h", "i"], 10, None),
+    ];
+    for (values, minutes, times) in rows {
+        let values: Vec<Value> = values.iter().map(|value| text(value)).collect();
+        let history: Vec<Rewrite<'_>> = (1..)
+            .zip(values.windows(2))
+            .map(|(number, pair)| Rewrite {
+                at: at(number * minutes),
+                field: &Field::Subject,
+                old: &pair[0],
+                new: &pair[1],
+            })
+            .collect();
+        let now = at(minutes * values.len() as i64);
+        let found = restless(&history, now, limits);
+        assert_eq!(found, times.map(|times| Restless { field: Field::Subject, times }), "{values:?}");
+    }
+    // Two fields that each change a little are no fight.
+    let (a, b) = (text("a"), text("b"));
+    let calm = |field, old, new| Rewrite { at: at(0), field, old, new };
+    let fields = [Field::Subject, Field::Location];
+    let history: Vec<Rewrite<'_>> =
+        fields.iter().flat_map(|field| [calm(field, &a, &b), calm(field, &b, &a), calm(field, &a, &b)]).collect();
+    assert_eq!(restless(&history, at(1), limits), None);
 }

@@ -62,6 +62,14 @@ fn written(time: &Time, config: &EwsConfig) -> (String, String, bool, Vec<String
     (start, end, is_all_day, zones)
 }
 
+/// First and last day, written in the zone of `config` and read back.
+pub(crate) fn round_trip_of_days(first: NaiveDate, last: NaiveDate, config: &EwsConfig) -> (NaiveDate, NaiveDate) {
+    let (start, end, _, zones) = written(&Time::AllDay { first, last }, config);
+    let zone = zones.first().map_or("UTC", String::as_str);
+    let (first, last) = days(&all_day(&start, &end, zone));
+    (first.parse().expect("a day"), last.parse().expect("a day"))
+}
+
 #[test]
 fn days_come_back_as_the_same_days_from_every_zone() {
     let mut tried = 0;

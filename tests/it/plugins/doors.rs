@@ -30,7 +30,8 @@ impl Door {
             "rules_dir = \"{}\"\n[[rules]]\nfile = \"category.wasm\"\n[gate]\n{gate}\n",
             rules.path().display()
         );
-        let host = TestHost::with_config(&more).await;
+        let mut host = TestHost::with_config(&more).await;
+        host.no_story("rules are changed, and there is no appointment");
         host.app.serve().await.expect("it listens");
         Self { host, rules }
     }
@@ -253,7 +254,9 @@ async fn keys_and_signatures_are_made_without_another_tool() {
         "rules_dir = \"{}\"\n[[rules]]\nfile = \"category.wasm\"\n[gate]\nsignatures = \"required\"\ntrusted_keys = [\"{key}\"]\n",
         rules.path().display()
     );
-    let door = Door { host: TestHost::with_config(&more).await, rules };
+    let mut host = TestHost::with_config(&more).await;
+    host.no_story("rules are changed, and there is no appointment");
+    let door = Door { host, rules };
     door.host.app.serve().await.expect("it listens");
 
     let other = folder.path().join("other.wasm");

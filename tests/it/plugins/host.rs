@@ -79,7 +79,11 @@ async fn r12_a_rule_that_always_fails_is_set_aside_and_its_next_version_takes_up
     assert_eq!((aside.len(), aside[0].rule.as_str(), aside[0].parked), (1, "house", waiting as u64));
     assert!(host.app.rules().await.expect("rules").rules[0].set_aside.is_some());
     assert_eq!(told(&host, "rule-set-aside").await, 1);
-    let page = host.app.queue(&QueueFilter { state: Some(EntryState::Parked), limit: None }).await.expect("the queue");
+    let page = host
+        .app
+        .queue(&QueueFilter { state: Some(EntryState::Parked), ..QueueFilter::default() })
+        .await
+        .expect("the queue");
     let waits = |entry: &&QueueEntry| entry.reason.as_ref().is_some_and(|reason| reason.code == "rule-set-aside");
     assert!(page.entries.iter().filter(waits).all(|entry| entry.attempts == 0), "no attempt is burnt");
     let figures = Figures::parse(&host.app.metrics().await.expect("figures"));
@@ -160,7 +164,8 @@ async fn after_a_restart_what_waited_for_a_rule_is_tried() {
 async fn r08_the_queue_keeps_the_whole_record_of_each_kind() {
     let folder = tempfile::tempdir().expect("a folder");
     let chain = format!("{}[breaker]\nappointments = 100\ncalls = 100\n", misbehaves(folder.path(), "as-told"));
-    let host = TestHost::settled_with(&chain).await;
+    let mut host = TestHost::settled_with(&chain).await;
+    host.no_story("every appointment ends parked or is tried for ever");
     let expected = [
         ("loop", "deadline", "ran longer than 5s", Value::Null),
         ("allocate", "memory", "bytes of memory, limit 33554432", Value::Null),
@@ -252,5 +257,6 @@ async fn figures_are_served_to_whoever_has_the_token() {
     for private in ["crm:", "uid:", "Review", "@", "susan"] {
         assert!(!figures.label_values().iter().any(|value| value.contains(private)), "{private} in a label");
     }
+    host.oracle(2, Mails::NONE).await;
     assert!(host.app.stop_now().await);
 }

@@ -24,6 +24,18 @@ fn communication(more: Json) -> Json {
     columns
 }
 
+/// First and last day, as columns of a CRM in the zone of `config`, and read back.
+pub(crate) fn round_trip_of_days(first: NaiveDate, last: NaiveDate, config: &SageConfig) -> (NaiveDate, NaiveDate) {
+    let mapping = Mapping::new(config);
+    let draft = Appointment::new("x", Time::AllDay { first, last });
+    let columns = mapping.new_columns(&draft, &Key::Uid("04AB".into()), &people());
+    let read = mapping.item(&row(communication(Json::Object(columns))), &[], &people()).expect("an item");
+    match read.appointment.time {
+        Time::AllDay { first, last } => (first, last),
+        Time::Timed(span) => panic!("{span:?}"),
+    }
+}
+
 fn links(list: &[Json]) -> Vec<Row> {
     let numbered = list.iter().enumerate().map(|(at, link)| {
         let mut link = link.clone();

@@ -183,6 +183,7 @@ async fn a_stop_outlasts_a_restart_and_ends_when_a_person_gives_the_appointment_
     host.app.queue_discard(&format!("crm:{id}")).await.expect("discarded");
     host.until("the work goes on", || async { (written(&host).await == 1).then_some(()) }).await;
     assert_eq!(host.app.status().await.expect("a status").stopped, None);
+    host.no_story("what was given up stays refused by its rule: every sweep would stop the work again");
 }
 
 #[tokio::test]
@@ -200,7 +201,8 @@ async fn r10_a_refusal_is_the_authors_word_and_a_fault_is_ours() {
              settings = {{ act = \"{act}\" }}\n{words}"
         ));
     }
-    let host = TestHost::settled_with(&chain).await;
+    let mut host = TestHost::settled_with(&chain).await;
+    host.no_story("one appointment is tried for ever");
     let retried = book(&host, "refuse", 30).await;
     let parked = book(&host, "refuse-for-good", 31).await;
     let fault = book(&host, "panic", 32).await;

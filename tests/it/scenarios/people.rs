@@ -32,6 +32,68 @@ async fn s16_response_is_stored_in_the_crm_and_mails_nobody() {
 }
 
 #[tokio::test]
+async fn s35_crm_that_sends_its_own_mail_is_the_only_one_that_does() {
+    let mut host = TestHost::settled_with("[sync]\ninvitations = \"crm\"\n").await;
+    let booking = Booking::at("Review", &day(40), 9, SUSAN).with_user(TERRY).with_external("ann.lee@client.test");
+    let id = host.crm().book(&booking).await;
+    host.settle().await;
+    host.crm()
+        .patch(
+            "Communication",
+            &id,
+            &json!({"Comm_DateTime": format!("{}T11:00:00", day(41)),
+        "Comm_ToDateTime": format!("{}T12:00:00", day(41))}),
+        )
+        .await;
+    host.settle().await;
+    assert_eq!(host.outlook("susan.maye").by_subject("Review").await.expect("there").start, utc(&day(41), 11));
+    host.crm().patch("Communication", &id, &json!({"Comm_Status": "Cancelled"})).await;
+    host.settle().await;
+    assert!(host.outlook("susan.maye").calendar().await.is_empty());
+    host.oracle(0, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s44_declined_attendee_is_shown_and_is_no_user_of_the_appointment() {
+    let mut host = TestHost::settled().await;
+    let day = day(40);
+    let people = ["terry.smith@example.test", "mary.jones@example.test"];
+    host.outlook("susan.maye").book("Board", &utc(&day, 9), &utc(&day, 10), &people).await;
+    host.people_mailed(Mails::new(2, 0, 0));
+    let terry = host.outlook("terry.smith");
+    let copy = terry.by_subject("Board").await.expect("an invitation").id;
+    terry.respond(&copy, "Decline").await;
+    host.settle().await;
+    let row = host.crm().appointments().await.remove(0);
+    let shown = |links: &[daybridge_tests::crm::Row]| {
+        let mut shown: Vec<(String, String, String)> = links
+            .iter()
+            .map(|link| (link.text("CmLi_Comm_UserId"), link.text("cmli_recipient"), link.text("cmli_status")))
+            .collect();
+        shown.sort();
+        shown
+    };
+    let line = |user: &str, address: &str, status: &str| (user.to_owned(), address.to_owned(), status.to_owned());
+    assert_eq!(
+        shown(&host.crm().links(&row.id()).await),
+        [line("", "terry.smith@example.test", "4"), line(SUSAN, "", "6"), line(MARY, "", "0")]
+    );
+    assert!(row.text("comm_responses").contains("Terry Smith: declined"), "{}", row.text("comm_responses"));
+    // He comes after all.
+    let Some(copy) = terry.by_subject("Board").await else {
+        host.oracle(1, Mails::new(2, 0, 0)).await;
+        return;
+    };
+    terry.respond(&copy.id, "Accept").await;
+    host.settle().await;
+    assert_eq!(
+        shown(&host.crm().links(&row.id()).await),
+        [line(SUSAN, "", "6"), line(TERRY, "", "3"), line(MARY, "", "0")]
+    );
+    host.oracle(1, Mails::new(2, 0, 0)).await;
+}
+
+#[tokio::test]
 async fn s37_meeting_of_an_outside_organizer_is_one_stub() {
     let mut host = TestHost::settled().await;
     william_is_elsewhere(&mut host).await;

@@ -95,6 +95,12 @@ fn participants(
                 used.extend(rows.map(|(index, _)| index));
                 if let Some(code) = moved_status(link, person, people, scope) {
                     change(link, [("cmli_status", json!(code))], writes);
+                    if let Some(user) = &person.user
+                        && comes_after_all(link, person)
+                    {
+                        let cleared = ["CmLi_IsExternalAttendee", "cmli_recipient"].map(|column| (column, Json::Null));
+                        change(link, cleared.into_iter().chain([("CmLi_Comm_UserId", map::id(&user.0))]), writes);
+                    }
                 }
             }
             None => {
@@ -138,9 +144,20 @@ fn moved_status(link: &Row, person: &Wanted, people: &People, scope: Scope) -> O
     (scope.attendees && shown != Some(person.response) || demoted).then(|| map::response_code(person.response))
 }
 
+/// A CRM user who had declined, and therefore stood there as somebody from elsewhere, changed that answer.
+fn comes_after_all(link: &Row, person: &Wanted) -> bool {
+    link.flag("CmLi_IsExternalAttendee")
+        && link.id("CmLi_Comm_UserId").is_none()
+        && link.integer("cmli_status") == Some(map::response_code(Response::Declined))
+        && person.response != Response::Declined
+}
+
+/// A CRM user who has declined gets no user's row, which would put the appointment into that user's calendar: the answer is
+/// shown in a row like those of people from elsewhere, as Sage's own integration leaves such users out.
 fn new_row(person: &Wanted) -> Option<Columns> {
     let status = ("cmli_status", json!(map::response_code(person.response)));
-    match (&person.user, person.address.is_empty()) {
+    let declined = person.response == Response::Declined && !person.address.is_empty();
+    match (person.user.as_ref().filter(|_| !declined), person.address.is_empty()) {
         (Some(user), _) => Some(columns([("CmLi_Comm_UserId", map::id(&user.0)), status])),
         (None, false) => {
             let address = map::text(person.address.as_str(), RECIPIENT_MAX);

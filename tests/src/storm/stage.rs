@@ -1,0 +1,649 @@
+//! The stage of one episode: two servers, a host between them that can be killed, and four people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::TimeDelta;
+use daybridge::app::App;
+use daybridge::config::Config;
+use daybridge::control::{ChangeOrder, CommitOrder, Desk, RuleDesk, SyncOrder, SyncReport, Which};
+use daybridge::plugin::Engine;
+use daybridge::store::{Batch, Durable, MemoryStore, Row, Store, StoreError, Tree};
+use serde_json::json;
+
+use super::act::{Act, Fault, Set};
+use super::truth::{self, Field, GUEST, PEOPLE, Shown, TAG};
+use crate::crm::{Booking, Crm};
+use crate::ews::{Outlook, TO_ALL, TO_NONE};
+use crate::guests;
+use crate::host::{AheadClock, Mails, Servers, post};
+use crate::time::{day, utc};
+use crate::wait::wait_for;
+
+/// Passes within which a story must come to rest.
+const PASSES_MAX: usize = 60;
+/// Brake, cap and watch for fights have tests of their own; here they would only stand in the way.
+const SYNC: &str = "[sync]\ndelete_count = 100000\ndelete_count_overall = 100000\nmail_cap = 1000000\nreturns_max = 40\n\
+    rewrites_max = 40\n";
+const ZONES: [&str; 6] = [
+    "W. Europe Standard Time",
+    "Eastern Standard Time",
+    "UTC",
+    "Line Islands Standard Time",
+    "India Standard Time",
+    "Hawaiian Standard Time",
+];
+
+/// A store that dies: commit number `left` and all later ones are refused, as if the process had ended before them.
+#[derive(Debug)]
+struct Dying {
+    inner: Arc<dyn Store>,
+    left: AtomicUsize,
+}
+
+impl Store for Dying {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(tree, key)
+    }
+
+    fn scan(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.inner.scan(tree, prefix, after, limit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Durable, StoreError> {
+        let alive = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if alive { self.inner.commit(batch) } else { Err(StoreError::Closed) }
+    }
+}
+
+/// An appointment as a person meets it: by the side it is seen on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Slot {
+    Crm(String),
+    Exchange(usize, String),
+}
+
+/// What people did to an appointment since both sides last agreed.
+#[derive(Clone, Debug, Default)]
+struct Typed {
+    /// By field: what was typed last in the CRM, and in Outlook.
+    fields: BTreeMap<Field, [Option<String>; 2]>,
+    /// Somebody deleted or cancelled it.
+    doomed: bool,
+}
+
+pub struct Stage {
+    servers: Servers,
+    crm_clock: Arc<AheadClock>,
+    clock: Arc<AheadClock>,
+    store: Arc<MemoryStore>,
+    engine: Engine,
+    folder: tempfile::TempDir,
+    rules: PathBuf,
+    app: Option<Arc<App>>,
+    crm: Crm,
+    outlooks: Vec<Outlook>,
+    tagged: bool,
+    /// Rules were swapped: with the ledger lost, what they made of the past could not be told from what people typed.
+    swapped: bool,
+    /// Each text that is typed is another one.
+    texts: u64,
+    typed: BTreeMap<Slot, Typed>,
+    /// Items of Exchange by the CRM's id, as of the last rest.
+    pairs: BTreeMap<String, (usize, String)>,
+    wanted: Option<Wanted>,
+}
+
+/// What is to happen at the next rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    LoseData,
+    OtherZone,
+}
+
+type Outcome = Result<(), String>;
+
+impl Stage {
+    pub async fn set(engine: Engine) -> Result<Self, String> {
+        let crm_clock = Arc::new(AheadClock::default());
+        let servers = Servers::on(crm_clock.clone()).await;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let rules = folder.path().join("own-rules");
+        std::fs::create_dir(&rules).map_err(|error| error.to_string())?;
+        std::fs::write(rules.join("subject-tag.wasm"), guests::component("subject-tag"))
+            .map_err(|error| error.to_string())?;
+        let outlooks = PEOPLE.map(|(name, _)| servers.outlook(name)).into();
+        let mut stage = Self {
+            crm: servers.crm(),
+            outlooks,
+            servers,
+            crm_clock,
+            clock: Arc::new(AheadClock::default()),
+            store: Arc::new(MemoryStore::default()),
+            engine,
+            folder,
+            rules,
+            app: None,
+            tagged: false,
+            swapped: false,
+            texts: 0,
+            typed: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            wanted: None,
+        };
+        stage.open(stage.store.clone(), "").await?;
+        // What comes after the first pass is new.
+        stage.settle().await?;
+        Ok(stage)
+    }
+
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub async fn mails(&self) -> u64 {
+        let mails = self.servers.mails().await;
+        mails.invitations + mails.updates + mails.cancellations
+    }
+
+    /// Ends the host and the servers.
+    pub async fn strike(mut self) {
+        self.app = None;
+        self.servers.tasks.finish().await;
+    }
+
+    fn more(&self, zone: &str) -> String {
+        let mut more = format!("{zone}{SYNC}");
+        if self.tagged {
+            more = format!("rules_dir = \"{}\"\n{more}", self.rules.display());
+            for (file, _) in daybridge::plugin::default_rules() {
+                more.push_str(&format!("[[rules]]\nfile = \"{file}\"\n"));
+            }
+            more.push_str(&format!("[[rules]]\nfile = \"subject-tag.wasm\"\nsettings = {{ tag = \"{TAG}\" }}\n"));
+        }
+        more
+    }
+
+    async fn open(&mut self, store: Arc<dyn Store>, zone: &str) -> Outcome {
+        // Never two hosts at a time.
+        self.app = None;
+        let file = self.folder.path().join("daybridge.toml");
+        let text = self.servers.config(self.folder.path(), &self.more(zone));
+        std::fs::write(&file, &text).map_err(|error| error.to_string())?;
+        let config = Config::load(&file, &|_| None).map_err(|error| format!("{error}: {}", error.hint()))?;
+        let app = App::open_on(store, self.engine.clone(), config, self.clock.clone()).await;
+        self.app = Some(app.map_err(|error| format!("the host does not open: {}", daybridge::error::Chain(&error)))?);
+        Ok(())
+    }
+
+    fn app(&self) -> Result<&Arc<App>, String> {
+        self.app.as_ref().ok_or_else(|| "no host".to_owned())
+    }
+
+    /// Time passes, as far as the host is concerned: whatever it waited for is due.
+    async fn pass(&self, sweep: bool) -> Result<Option<SyncReport>, String> {
+        self.clock.advance(TimeDelta::minutes(3));
+        Ok(self.app()?.sync(&SyncOrder { containers: Vec::new(), sweep, dry_run: false }).await.ok())
+    }
+
+    async fn clear_faults(&self) {
+        self.servers.crm.faults().clear();
+        self.servers.exchange.faults().clear();
+    }
+
+    async fn install(&self, faults: &[Fault]) {
+        for fault in faults {
+            let url = if fault.crm { self.servers.crm.url() } else { self.servers.exchange.url() };
+            post(&format!("{url}_sim/faults"), &fault.json()).await;
+        }
+    }
+
+    /// A pass in which nothing goes wrong: Exchange sends exactly the mails that were declared.
+    async fn clean_pass(&self, sweep: bool) -> Result<Option<SyncReport>, String> {
+        let (before, declared) = (self.servers.mails().await, self.declared().await?);
+        let report = self.pass(sweep).await?;
+        let (after, now) = (self.servers.mails().await, self.declared().await?);
+        let sent = Mails::new(
+            after.invitations - before.invitations,
+            after.updates - before.updates,
+            after.cancellations - before.cancellations,
+        );
+        let told = Mails::new(
+            now.invitations - declared.invitations,
+            now.updates - declared.updates,
+            now.cancellations - declared.cancellations,
+        );
+        if sent == told { Ok(report) } else { Err(format!("declared {told:?}, sent {sent:?}: {report:?}")) }
+    }
+
+    async fn declared(&self) -> Result<Mails, String> {
+        let mail = self.app()?.status().await.map_err(|refusal| refusal.message)?.mail;
+        Ok(Mails::new(mail.invitations, mail.updates, mail.cancellations))
+    }
+
+    /// Passes until nothing is left to do.
+    async fn settle(&self) -> Outcome {
+        let mut last = None;
+        for _ in 0..PASSES_MAX {
+            let _ = self.app()?.queue_retry(&Which::All).await;
+            let report = self.clean_pass(false).await?;
+            if report.as_ref().is_some_and(|report| report.looked_at == 0 && report.unfinished == 0) {
+                return Ok(());
+            }
+            last = report;
+        }
+        let waiting = self.app()?.queue(&daybridge::control::QueueFilter::default()).await;
+        Err(format!("no rest within {PASSES_MAX} passes: {last:?}\n{waiting:?}"))
+    }
+
+    /// All comes to rest, and the truth is looked at.
+    pub async fn rest(&mut self) -> Outcome {
+        self.clear_faults().await;
+        self.clock.advance(TimeDelta::hours(2));
+        self.settle().await?;
+        self.clean_pass(true).await?;
+        self.settle().await?;
+        self.check_still("at rest").await?;
+        let parked = self.app()?.queue(&daybridge::control::QueueFilter::default()).await;
+        let parked = parked.map_err(|refusal| refusal.message)?;
+        if parked.total > 0 {
+            return Err(format!("left in the queue at rest: {:?}", parked.entries));
+        }
+        self.check_truth().await?;
+        match self.wanted.take() {
+            Some(Wanted::LoseData) if !self.swapped => {
+                self.app = None;
+                self.store = Arc::new(MemoryStore::default());
+                self.open(self.store.clone(), "").await?;
+                self.check_still("with the ledger lost").await?;
+                self.check_truth().await?;
+            }
+            Some(Wanted::OtherZone) => {
+                self.open(self.store.clone(), "time_zone = \"Asia/Kolkata\"\n").await?;
+                self.check_still("in another zone").await?;
+                self.open(self.store.clone(), "").await?;
+                self.check_still("back in its zone").await?;
+            }
+            Some(Wanted::LoseData) | None => {}
+        }
+        Ok(())
+    }
+
+    /// A full pass and another one write nothing on either side, and mail nobody.
+    async fn check_still(&self, when: &str) -> Outcome {
+        let counts = async || {
+            (self.servers.crm_writes().await, self.servers.exchange_writes().await, self.servers.mails().await)
+        };
+        let before = counts().await;
+        let report = self.clean_pass(true).await?;
+        self.settle().await?;
+        let after = counts().await;
+        if before == after {
+            return Ok(());
+        }
+        let what: Vec<_> =
+            report.iter().flat_map(|report| &report.lines).filter(|line| line.target.is_some()).collect();
+        Err(format!("{when}: writes or mails {before:?} became {after:?}: {what:?}"))
+    }
+
+    /// Both sides show the same, nothing is lost, and what was typed on one side alone stands on both.
+    async fn check_truth(&mut self) -> Outcome {
+        let (crm, exchange) = (truth::crm(&self.crm).await, truth::exchange(&self.outlooks).await);
+        if let Some(lines) = truth::differences(&crm, &exchange) {
+            return Err(format!("the sides differ:\n{lines}"));
+        }
+        let pairs = self.app()?.pairs();
+        if pairs != crm.len() as u64 {
+            return Err(format!("{} appointments, and the ledger counts {pairs} pairs", crm.len()));
+        }
+        let by_subject: BTreeMap<&str, &String> = crm.iter().map(|(id, shown)| (shown.subject.as_str(), id)).collect();
+        for (slot, typed) in std::mem::take(&mut self.typed) {
+            let shown = match &slot {
+                Slot::Crm(id) => crm.get(id),
+                Slot::Exchange(who, id) => exchange.get(&(*who, id.clone())),
+            };
+            match shown {
+                _ if typed.doomed => {}
+                None => return Err(format!("{slot:?} vanished, and nobody deleted it")),
+                Some(shown) => check_typed(&slot, &typed, shown)?,
+            }
+        }
+        self.pairs = exchange
+            .iter()
+            .filter_map(|(at, shown)| Some(((*by_subject.get(shown.subject.as_str())?).clone(), at.clone())))
+            .collect();
+        // From now on each of them must stay until somebody deletes it.
+        self.typed = self.pairs.keys().map(|id| (Slot::Crm(id.clone()), Typed::default())).collect();
+        Ok(())
+    }
+
+    fn typed(&mut self, slot: Slot) -> &mut Typed {
+        let slot = match slot {
+            Slot::Exchange(who, id) => {
+                let known = self.pairs.iter().find(|(_, at)| **at == (who, id.clone())).map(|(crm, _)| crm.clone());
+                known.map_or(Slot::Exchange(who, id), Slot::Crm)
+            }
+            Slot::Crm(id) => Slot::Crm(id),
+        };
+        self.typed.entry(slot).or_default()
+    }
+
+    fn note(&mut self, slot: Slot, field: Field, value: String) {
+        let side = usize::from(matches!(slot, Slot::Exchange(..)));
+        self.typed(slot).fields.entry(field).or_default()[side] = Some(value);
+    }
+
+    fn text(&mut self, word: &str) -> String {
+        self.texts += 1;
+        format!("{word} {}", self.texts)
+    }
+
+    pub async fn play(&mut self, act: &Act) -> Outcome {
+        match act {
+            Act::CrmBook { .. } => self.crm_book(act).await,
+            Act::CrmSet { pick, what } => self.crm_set(*pick, *what).await,
+            Act::CrmComplete { pick } => {
+                if let Some(id) = self.crm_pick(*pick).await {
+                    self.crm.patch("Communication", &id, &json!({"Comm_Status": "Complete"})).await;
+                }
+            }
+            Act::CrmCancel { pick } => {
+                if let Some(id) = self.crm_pick(*pick).await {
+                    self.crm.patch("Communication", &id, &json!({"Comm_Status": "Cancelled"})).await;
+                    self.typed(Slot::Crm(id)).doomed = true;
+                }
+            }
+            Act::CrmDelete { pick } => {
+                if let Some(id) = self.crm_pick(*pick).await {
+                    self.crm.delete("Communication", &id).await;
+                    self.typed(Slot::Crm(id)).doomed = true;
+                }
+            }
+            Act::CrmInvite { pick, who } => self.crm_invite(*pick, *who, true).await,
+            Act::CrmUninvite { pick, who } => self.crm_invite(*pick, *who, false).await,
+            Act::Book { .. } => self.book(act).await,
+            Act::Set { pick, what } => self.set_in_outlook(*pick, *what).await,
+            Act::Delete { pick, tell } => {
+                if let Some((who, id)) = self.pick(*pick).await {
+                    self.outlooks[who].delete(&id, if *tell { TO_ALL } else { TO_NONE }).await;
+                    self.typed(Slot::Exchange(who, id)).doomed = true;
+                }
+            }
+            Act::People { pick, people, guest } => self.people_in_outlook(*pick, *people, *guest).await,
+            Act::Respond { who, pick, answer } => {
+                if let Some(id) = self.copy(*who, *pick).await {
+                    let answer = ["Accept", "TentativelyAccept", "Decline"][answer % 3];
+                    self.outlooks[*who].respond(&id, answer).await;
+                }
+            }
+            Act::DropCopy { who, pick } => {
+                if let Some(id) = self.copy(*who, *pick).await {
+                    self.outlooks[*who].delete(&id, TO_NONE).await;
+                }
+            }
+            other => return self.keep(other).await,
+        }
+        Ok(())
+    }
+
+    /// What happens to the host.
+    async fn keep(&mut self, act: &Act) -> Outcome {
+        match act {
+            Act::Pass { sweep, faults } if faults.is_empty() => drop(self.clean_pass(*sweep).await?),
+            Act::Pass { sweep, faults } => {
+                self.install(faults).await;
+                self.pass(*sweep).await?;
+                self.clear_faults().await;
+            }
+            Act::PassDown { crm } => {
+                let url = if *crm { self.servers.crm.url() } else { self.servers.exchange.url() };
+                post(&format!("{url}_sim/down"), &json!({"down": true})).await;
+                self.pass(false).await?;
+                post(&format!("{url}_sim/down"), &json!({"down": false})).await;
+            }
+            Act::Crash { commits } => {
+                let dying = Dying { inner: self.store.clone(), left: AtomicUsize::new(*commits) };
+                // A host that dies while it opens is one that died, too.
+                if self.open(Arc::new(dying), "").await.is_ok() {
+                    self.pass(false).await?;
+                }
+                self.open(self.store.clone(), "").await?;
+            }
+            Act::CrashAtWrite { fault } => {
+                self.install(std::slice::from_ref(fault)).await;
+                let held = wait_for("a held answer", || async {
+                    let held = |pending: daybridge::sim::fault::Pending| pending.held > 0;
+                    (held(self.servers.crm.faults().pending()) || held(self.servers.exchange.faults().pending()))
+                        .then_some(())
+                });
+                tokio::select! { () = held => {}, _ = self.pass(false) => {} }
+                self.app = None;
+                self.clear_faults().await;
+                self.open(self.store.clone(), "").await?;
+            }
+            Act::Restart => self.open(self.store.clone(), "").await?,
+            Act::Swap { tagged } => self.swap(*tagged).await?,
+            Act::Skew { minutes } => self.crm_clock.advance(TimeDelta::minutes(*minutes)),
+            Act::LoseData => self.wanted = Some(Wanted::LoseData),
+            Act::OtherZone => self.wanted = Some(Wanted::OtherZone),
+            other => return Err(format!("nobody plays {other:?}")),
+        }
+        Ok(())
+    }
+
+    async fn swap(&mut self, tagged: bool) -> Outcome {
+        (self.tagged, self.swapped) = (tagged, true);
+        let text = self.servers.config(self.folder.path(), &self.more(""));
+        std::fs::write(self.folder.path().join("daybridge.toml"), text).map_err(|error| error.to_string())?;
+        let app = self.app()?;
+        let proposal =
+            app.propose_rules(ChangeOrder::Reload { fresh: false }).await.map_err(|refusal| refusal.message)?;
+        let Some(name) = proposal.proposal else { return Ok(()) };
+        let order = CommitOrder { proposal: name, store_only: false };
+        app.commit_rules(&order).await.map(drop).map_err(|refusal| refusal.message)
+    }
+
+    async fn crm_pick(&self, pick: usize) -> Option<String> {
+        let rows = self.crm.find("Communication", "comm_type eq 'Appointment' and comm_status ne 'Cancelled'").await;
+        let mut ids: Vec<String> = rows.iter().map(crate::crm::Row::id).collect();
+        ids.sort();
+        (!ids.is_empty()).then(|| ids.swap_remove(pick % ids.len()))
+    }
+
+    /// An item of somebody's own calendar that is the organizer's.
+    async fn pick(&self, pick: usize) -> Option<(usize, String)> {
+        let who = pick % PEOPLE.len();
+        let items = self.outlooks[who].calendar().await;
+        let own: Vec<String> = items
+            .into_iter()
+            .filter(|item| item.organizer == truth::address(who) || item.organizer.is_empty())
+            .map(|item| item.id)
+            .collect();
+        (!own.is_empty()).then(|| (who, own[pick / PEOPLE.len() % own.len()].clone()))
+    }
+
+    /// Somebody's copy of another's meeting.
+    async fn copy(&self, who: usize, pick: usize) -> Option<String> {
+        let items = self.outlooks[who].calendar().await;
+        let copies: Vec<String> = items
+            .into_iter()
+            .filter(|item| item.organizer != truth::address(who) && !item.organizer.is_empty())
+            .map(|item| item.id)
+            .collect();
+        (!copies.is_empty()).then(|| copies[pick % copies.len()].clone())
+    }
+
+    async fn crm_book(&mut self, act: &Act) {
+        let Act::CrmBook { who, day: ahead, hour, people, guest, all_day } = act else { return };
+        let subject = self.text("Subject");
+        let date = day(*ahead);
+        let mut booking = Booking::at(&subject, &date, *hour, PEOPLE[*who].1).note(&self.text("Text"));
+        for (other, (_, id)) in PEOPLE.iter().enumerate() {
+            if other != *who && people & (1 << other) != 0 {
+                booking = booking.with_user(id);
+            }
+        }
+        if *guest {
+            booking = booking.with_external(GUEST);
+        }
+        if *all_day {
+            (booking.start, booking.end) = (format!("{date}T00:00:00"), format!("{date}T23:59:00"));
+            booking = booking.with("Comm_IsAllDayEvent", json!("Y"));
+        }
+        let time = if *all_day { truth::days(&date, &date) } else { wall(&booking.start, &booking.end) };
+        let id = self.crm.book(&booking).await;
+        self.note(Slot::Crm(id.clone()), Field::Subject, subject);
+        self.note(Slot::Crm(id), Field::Time, time);
+    }
+
+    async fn crm_set(&mut self, pick: usize, what: Set) {
+        let Some(id) = self.crm_pick(pick).await else { return };
+        let slot = Slot::Crm(id.clone());
+        let columns = match what {
+            Set::Subject => {
+                let text = self.text("Subject");
+                self.note(slot, Field::Subject, text.clone());
+                json!({"Comm_Subject": text})
+            }
+            Set::Location => {
+                let text = self.text("Room");
+                self.note(slot, Field::Location, text.clone());
+                json!({"Comm_Location": text})
+            }
+            Set::Text => {
+                let text = self.text("Text");
+                self.note(slot, Field::Text, text.clone());
+                json!({"Comm_Note": text})
+            }
+            Set::Time { day: ahead, hour } => {
+                let (start, end) =
+                    (format!("{}T{hour:02}:00:00", day(ahead)), format!("{}T{hour:02}:45:00", day(ahead)));
+                self.note(slot, Field::Time, wall(&start, &end));
+                json!({"Comm_DateTime": start, "Comm_ToDateTime": end, "Comm_IsAllDayEvent": null})
+            }
+            Set::AllDay { day: ahead } => {
+                let date = day(ahead);
+                self.note(slot, Field::Time, truth::days(&date, &date));
+                json!({"Comm_DateTime": format!("{date}T00:00:00"), "Comm_ToDateTime": format!("{date}T23:59:00"),
+                    "Comm_IsAllDayEvent": "Y"})
+            }
+            Set::Private(private) => json!({"Comm_Private": if private { json!("Y") } else { json!(null) }}),
+            Set::Reminder(minutes) => json!({"Comm_NotifyDelta": minutes}),
+        };
+        self.crm.patch("Communication", &id, &columns).await;
+    }
+
+    async fn crm_invite(&mut self, pick: usize, who: usize, come: bool) {
+        let Some(id) = self.crm_pick(pick).await else { return };
+        let user = PEOPLE[who].1;
+        let links = self.crm.links(&id).await;
+        let organizer = self.crm.get("Communication", &id).await.map(|row| row.text("Comm_Organizer"));
+        let own = links.iter().find(|link| link.text("CmLi_Comm_UserId") == user);
+        match (own, come) {
+            (None, true) => {
+                let number = |text: &str| text.parse::<i64>().unwrap_or_default();
+                let link = json!({"CmLi_Comm_CommunicationId": number(&id), "CmLi_Comm_UserId": number(user)});
+                self.crm.post("Comm_Link", &link).await;
+            }
+            (Some(link), false) if organizer.as_deref() != Some(user) => self.crm.delete("Comm_Link", &link.id()).await,
+            _ => {}
+        }
+    }
+
+    async fn book(&mut self, act: &Act) {
+        let Act::Book { who, day: ahead, hour, people, guest, zone, all_day } = act else { return };
+        let (subject, text) = (self.text("Subject"), self.text("Text"));
+        let (list, send) = attendees(*who, *people, *guest);
+        let zone = ZONES[zone % ZONES.len()];
+        let (start, end) = (utc(&day(*ahead), *hour), utc(&day(*ahead), hour + 1));
+        let (times, time) = if *all_day {
+            let zone = ZONES[0];
+            let times = format!(
+                "<t:Start>{}T00:00:00</t:Start><t:End>{}T00:00:00</t:End><t:IsAllDayEvent>true</t:IsAllDayEvent>\
+                 {list}<t:StartTimeZone Id=\"{zone}\"/><t:EndTimeZone Id=\"{zone}\"/>",
+                day(*ahead),
+                day(ahead + 1)
+            );
+            (times, truth::days(&day(*ahead), &day(*ahead)))
+        } else {
+            let times = format!(
+                "<t:Start>{start}</t:Start><t:End>{end}</t:End>{list}<t:StartTimeZone Id=\"{zone}\"/><t:EndTimeZone \
+                 Id=\"{zone}\"/>"
+            );
+            (times, truth::hours(start.parse().unwrap_or_default(), end.parse().unwrap_or_default()))
+        };
+        let item = format!("<t:Subject>{subject}</t:Subject><t:Body BodyType=\"Text\">{text}</t:Body>{times}");
+        let id = self.outlooks[*who].create(send, &item).await;
+        self.note(Slot::Exchange(*who, id.clone()), Field::Subject, subject);
+        self.note(Slot::Exchange(*who, id), Field::Time, time);
+    }
+
+    async fn set_in_outlook(&mut self, pick: usize, what: Set) {
+        let Some((who, id)) = self.pick(pick).await else { return };
+        let (slot, outlook) = (Slot::Exchange(who, id.clone()), self.outlooks[who].clone());
+        match what {
+            Set::Subject => {
+                let text = self.text("Subject");
+                outlook.set_subject(&id, &text).await;
+                self.note(slot, Field::Subject, text);
+            }
+            Set::Location => {
+                let text = self.text("Room");
+                outlook.set_location(&id, &text).await;
+                self.note(slot, Field::Location, text);
+            }
+            Set::Text => {
+                let text = self.text("Text");
+                outlook.set_body(&id, &text).await;
+                self.note(slot, Field::Text, text);
+            }
+            Set::Time { day: ahead, hour } => {
+                let (start, end) = (utc(&day(ahead), hour), utc(&day(ahead), hour + 1));
+                outlook.set_times(&id, &start, &end, false).await;
+                let time = truth::hours(start.parse().unwrap_or_default(), end.parse().unwrap_or_default());
+                self.note(slot, Field::Time, time);
+            }
+            Set::AllDay { .. } | Set::Private(_) | Set::Reminder(_) => {}
+        }
+    }
+
+    async fn people_in_outlook(&mut self, pick: usize, people: u8, guest: bool) {
+        let Some((who, id)) = self.pick(pick).await else { return };
+        let (list, _) = attendees(who, people, guest);
+        if !list.is_empty() {
+            self.outlooks[who].set(&id, "calendar:RequiredAttendees", &list, TO_ALL).await;
+        }
+    }
+}
+
+fn check_typed(slot: &Slot, typed: &Typed, shown: &Shown) -> Outcome {
+    for (field, values) in &typed.fields {
+        let now = shown.get(*field);
+        if !values.iter().flatten().any(|value| value == now) {
+            return Err(format!("{slot:?}: {field:?} is {now:?}, and people typed {values:?} (CRM, Outlook)"));
+        }
+    }
+    Ok(())
+}
+
+fn wall(start: &str, end: &str) -> String {
+    truth::hours(truth::instant(start).unwrap_or_default(), truth::instant(end).unwrap_or_default())
+}
+
+/// The element with the people, and whom to tell.
+fn attendees(organizer: usize, people: u8, guest: bool) -> (String, &'static str) {
+    let others = (0..PEOPLE.len()).filter(|who| *who != organizer && people & (1 << who) != 0).map(truth::address);
+    let all: BTreeSet<String> = others.chain(guest.then(|| GUEST.to_owned())).collect();
+    if all.is_empty() {
+        return (String::new(), TO_NONE);
+    }
+    let list: String = all
+        .iter()
+        .map(|address| {
+            format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
+        })
+        .collect();
+    (format!("<t:RequiredAttendees>{list}</t:RequiredAttendees>"), TO_ALL)
+}
