@@ -14,7 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Class;
-use crate::model::{Appointment, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Seen, Side, User, Version};
+use crate::model::{
+    Appointment, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, User, Version,
+};
 
 /// One kind of server, signed in: a CRM, or one Exchange server with several mailboxes.
 #[async_trait]
@@ -66,6 +68,18 @@ pub trait Connector: Send + Sync {
 
     /// Removes an item if it still has that version. An item that is already gone is success.
     async fn delete(&self, at: &ItemRef, version: &Version, mail: Mail) -> Result<(), Error>;
+
+    /// Answers an invitation from the mailbox owner's own copy: Exchange writes the answer into the copy and, unless `mail`
+    /// is [`Mail::Silent`], sends it to the organizer. A declined copy leaves the calendar. Answers what is seen afterwards.
+    ///
+    /// # Errors
+    /// [`Class::Conflict`] if the version is no longer the item's; [`Problem::Refused`] if there is nothing to answer (the
+    /// owner is the organizer, or the meeting is cancelled); [`Problem::Unsupported`] where invitations are not answered.
+    async fn respond(&self, at: &ItemRef, version: &Version, answer: Response, mail: Mail) -> Result<Seen, Error> {
+        let _ = (at, version, answer, mail);
+        let error = Error::new(format!("answer an invitation in {}", self.name()), Problem::Unsupported);
+        Err(error.caused_by("invitations are not answered there"))
+    }
 
     /// All items of a container with their versions, for a sweep.
     async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error>;

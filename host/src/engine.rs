@@ -1,11 +1,12 @@
 //! Decides what to write. Pure: no clock, no network, no store; the same input gives the same plan.
 //!
 //! [`plan`] answers for presence (create, delete, restore, leave alone), [`merge`] field by field for two present copies,
-//! [`anew`] what new rules would make different, [`mail`] how many mails a write will cause, [`Brake`] whether a deletion may go ahead,
+//! [`anew`] what new rules would make different, [`mail`] how many mails a write will cause, [`answered`] who answered in the CRM, [`Brake`] whether a deletion may go ahead,
 //! [`restless`] whether a pair will ever come to rest.
 //! Promises: every arm of the plan is spelt out; a conflict is a value, never an accident of order.
 //! Must not know: connectors, stores, wasm.
 
+mod answers;
 mod brake;
 mod mail;
 mod merge;
@@ -14,6 +15,7 @@ mod reapply;
 mod recent;
 mod restless;
 
+pub use answers::{Answering, answered};
 pub use brake::{Brake, BrakeLimits, Braked, PairCounts};
 pub use mail::{MailMeter, MailPlan, mail_for_create, mail_for_delete, mail_for_update};
 pub use merge::{Loser, MergeInput, Merged, disturbed, merge, mergeable, moved, same_people, same_value};

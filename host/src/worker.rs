@@ -8,6 +8,7 @@
 
 mod act;
 mod anew;
+mod answer;
 mod circuit;
 mod consider;
 mod failed;

@@ -21,6 +21,5 @@ mod sim_crm;
 mod sim_exchange;
 mod sim_graph;
 mod store;
-mod storm;
 mod tidy;
 mod zones;

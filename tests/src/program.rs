@@ -16,12 +16,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 ///
 /// # Panics
 /// If it is not there: `tests/run` builds it before the tests.
+#[expect(clippy::panic, reason = "a test without the program proves nothing")]
 pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
-    let folder = test.parent().and_then(|deps| deps.parent()).expect("tests are built two folders below");
-    let program = folder.join(format!("daybridge{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "{} is not there: cargo build --workspace --bins", program.display());
-    program
+    // A test is built one folder below it, a program beside it.
+    let name = format!("daybridge{}", std::env::consts::EXE_SUFFIX);
+    let found = test.ancestors().skip(1).take(2).map(|folder| folder.join(&name)).find(|program| program.exists());
+    found.unwrap_or_else(|| panic!("{name} is not there: cargo build --workspace --bins"))
 }
 
 /// A call of the program that meets neither this machine's configuration nor its colours.

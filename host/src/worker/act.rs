@@ -159,6 +159,7 @@ impl Worker {
             return Err(Trouble::Undecided);
         };
         let merged = &decision.merged;
+        let answered = self.send_answers(decision).await?;
         let mut shown = (crm.clone(), exchange.clone());
         if !merged.to_exchange.is_empty() {
             shown.1 = self.update(exchange, &merged.to_exchange, decision).await?;
@@ -173,6 +174,7 @@ impl Worker {
         let linked = decision.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
         let (what, why) = match (linked, merged.to_crm.is_empty(), merged.to_exchange.is_empty()) {
             (false, _, _) => ("linked", "the two copies were found to be the same appointment"),
+            (true, true, true) if answered > 0 => ("answered in Exchange", "a CRM user answered in the CRM"),
             (true, true, true) => ("noted", unwritten(decision)),
             (true, false, true) if decision.reapply => ("updated in the CRM", ANEW),
             (true, true, false) if decision.reapply => ("updated in Exchange", ANEW),
@@ -200,7 +202,7 @@ impl Worker {
         };
         Ok(Done {
             crm_writes: u32::from(!merged.to_crm.is_empty()),
-            exchange_writes: u32::from(!merged.to_exchange.is_empty()),
+            exchange_writes: u32::from(!merged.to_exchange.is_empty()) + answered,
             entry: Some(entry),
             event: (why != NOTHING_TO_WRITE).then_some(event),
         })

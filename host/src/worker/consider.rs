@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::anew::add_anew;
 use super::look::View;
 use super::{Conflicts, Trouble, Worker};
-use crate::engine::{self, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
+use crate::engine::{self, Answering, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
 use crate::ledger::{Entry, Mark, State};
 use crate::model::{
-    Appointment, Cause, Change, Container, Direction, Field, Item, ItemRef, Key, Known, MailBudget, Role, Seen, Side,
+    Address, Appointment, Cause, Change, Container, Direction, Field, Item, ItemRef, Key, Known, MailBudget, Response,
+    Role, Seen, Side,
 };
 use crate::rules::{Call, Draft, Rules, Verdict};
 
@@ -29,6 +30,8 @@ pub struct Decision {
     pub for_crm: Option<Draft>,
     pub merged: Merged,
     pub mail: MailPlan,
+    /// Answers that CRM users gave in the CRM, to be sent from their own copies.
+    pub answers: Vec<(Address, Response)>,
     /// A person asked for this run: held deletions go ahead.
     pub by_person: bool,
     /// The pair's mark in the ledger, if it is or was to be made anew by the rules.
@@ -175,6 +178,7 @@ impl Worker {
             for_crm: exchange.now.clone(),
             merged: Merged::default(),
             mail: MailPlan::SILENT,
+            answers: Vec::new(),
             by_person: by_person(changes),
             mark,
             reapply,
@@ -184,6 +188,7 @@ impl Worker {
         if decision.op == Op::Merge {
             (decision.merged, decision.kept) = self.merge(&decision, &crm, &exchange, changes).await?;
         }
+        decision.answers = self.answers(&decision);
         decision.mail = self.mail(&decision, past, changes);
         Ok(decision)
     }
@@ -206,6 +211,7 @@ impl Worker {
             for_crm: None,
             merged: Merged::default(),
             mail: MailPlan::SILENT,
+            answers: Vec::new(),
             by_person: by_person(changes),
             mark: None,
             reapply: false,
@@ -300,6 +306,25 @@ impl Worker {
             self.settle(decision, crm_item, exchange_item, &mut merged).await?;
         }
         Ok((merged, kept))
+    }
+
+    /// Answers given in the CRM; Exchange's own people answer in their calendars.
+    fn answers(&self, decision: &Decision) -> Vec<(Address, Response)> {
+        let known = decision.entry.as_ref().and_then(|entry| Some((entry.crm.as_ref()?, entry.exchange.as_ref()?)));
+        let (Op::Merge, Some((crm_agreed, exchange_agreed)), Some(crm), Some(exchange)) =
+            (&decision.op, known, decision.view.crm.present(), decision.view.exchange.present())
+        else {
+            return Vec::new();
+        };
+        if !self.settings.policy.allows(Direction::CrmToExchange) {
+            return Vec::new();
+        }
+        engine::answered(Answering {
+            crm: &crm.appointment,
+            crm_agreed: &crm_agreed.appointment,
+            exchange: &exchange.appointment,
+            exchange_agreed: &exchange_agreed.appointment,
+        })
     }
 
     /// The operator's policy, with the winner of this round.

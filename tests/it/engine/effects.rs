@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybridge::engine::{
-    Brake, BrakeLimits, Braked, MailMeter, MailPlan, PairCounts, Restless, RestlessLimits, Rewrite, mail_for_create,
-    mail_for_delete, mail_for_update, restless,
+    Answering, Brake, BrakeLimits, Braked, MailMeter, MailPlan, PairCounts, Restless, RestlessLimits, Rewrite,
+    answered, mail_for_create, mail_for_delete, mail_for_update, restless,
 };
 use daybridge::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Mail, MailBudget, Patch, Person, Response,
-    Value,
+    UserId, Value,
 };
 
 use super::appointment;
@@ -161,6 +161,42 @@ fn a_little_from_each_of_many_mailboxes_is_held_too() {
     let mut next = Brake::new([(mailbox(99), of_mailbox)].into(), overall);
     assert_eq!(next.ask(&mailbox(99), pairs, at(2), limits), Err(Braked::Overall));
     assert_eq!(next.ask(&mailbox(99), pairs, at(60), limits), Ok(()));
+}
+
+#[test]
+fn an_answer_counts_as_given_in_the_crm_if_it_moved_there_alone() {
+    let with = |response| {
+        let mut meeting = meeting(&["ann"]);
+        meeting.attendees[0].response = response;
+        meeting.attendees[0].user = Some(UserId("7".to_owned()));
+        meeting
+    };
+    use Response::{Accepted, Declined, None as Open, Tentative};
+    // The CRM as agreed and now, Exchange as agreed and now; whether the answer is to be sent.
+    let rows = [
+        ((Open, Accepted), (Open, Open), true),
+        ((Open, Declined), (Open, Open), true),
+        ((Accepted, Tentative), (Accepted, Accepted), true),
+        ((Accepted, Open), (Accepted, Accepted), false),
+        ((Open, Open), (Open, Accepted), false),
+        ((Open, Accepted), (Open, Declined), false),
+        ((Open, Accepted), (Accepted, Accepted), false),
+        ((Accepted, Accepted), (Open, Open), false),
+    ];
+    for ((crm_agreed, crm), (exchange_agreed, exchange), sent) in rows {
+        let [crm_agreed, crm, exchange_agreed, exchange] = [crm_agreed, crm, exchange_agreed, exchange].map(with);
+        let copies =
+            Answering { crm: &crm, crm_agreed: &crm_agreed, exchange: &exchange, exchange_agreed: &exchange_agreed };
+        let found = answered(copies);
+        let wanted = sent.then(|| (Address::new("ann@example.test"), crm.attendees[0].response));
+        assert_eq!(found, wanted.into_iter().collect::<Vec<_>>(), "{:?}", copies.crm.attendees);
+    }
+    // Somebody who is no CRM user has no say there.
+    let mut stranger = with(Accepted);
+    stranger.attendees[0].user = Option::None;
+    let open = with(Open);
+    let copies = Answering { crm: &stranger, crm_agreed: &open, exchange: &open, exchange_agreed: &open };
+    assert_eq!(answered(copies), []);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Both sides changed.
 
 use chrono::TimeDelta;
+use daybridge::control::Desk;
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::{Outlook, TO_NONE};
 use daybridge_tests::host::{Mails, Servers, TestHost};
@@ -48,7 +49,7 @@ async fn s17_time_in_outlook_and_description_in_the_crm_are_both_kept() {
 
 #[tokio::test]
 async fn s18_same_field_on_both_sides_has_a_declared_winner_and_the_loser_is_kept() {
-    for (policy, wanted, loser) in [("crm", "By CRM", "exchange"), ("exchange", "By Outlook", "crm")] {
+    for (policy, wanted, loser) in [("crm", "By CRM", "Exchange"), ("exchange", "By Outlook", "the CRM")] {
         let mut host = TestHost::settled_with(&format!("[sync]\nconflict = \"{policy}\"\n")).await;
         let (id, outlook, item) = pair(&mut host).await;
         host.crm().patch("Communication", &id, &json!({"Comm_Subject": "By CRM"})).await;
@@ -58,7 +59,12 @@ async fn s18_same_field_on_both_sides_has_a_declared_winner_and_the_loser_is_kep
         assert_eq!(row.text("Comm_Subject"), wanted);
         assert_eq!(outlook.meeting(&item).await.expect("there").subject, wanted);
         let trace = host.trace(&id).await;
-        assert!(trace.contains(&format!("subject from {loser} gave way")), "{trace}");
+        assert!(trace.contains(&format!("subject was changed on both sides; what {loser} had gave way")), "{trace}");
+        let story = host.app.trace(&id).await.expect("a story");
+        let lost: Vec<_> = story.lines.iter().flat_map(|line| &line.lost).collect();
+        let values: Vec<(&str, &str)> = lost.iter().map(|lost| (lost.value.as_str(), lost.kept.as_str())).collect();
+        let given_way = if wanted == "By CRM" { "By Outlook" } else { "By CRM" };
+        assert_eq!(values, [(given_way, wanted)], "the old value and the new");
         host.oracle(1, Mails::NONE).await;
     }
 }

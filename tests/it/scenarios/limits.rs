@@ -13,8 +13,8 @@ use serde_json::json;
 
 #[tokio::test]
 async fn s68_edits_in_the_crm_while_exchange_is_down_are_applied_once_and_newest() {
-    const APPOINTMENTS: i64 = 20;
-    const EDITS: usize = 25;
+    const APPOINTMENTS: i64 = 10;
+    const EDITS: usize = 20;
     let mut host = TestHost::settled().await;
     let mut ids = Vec::new();
     for number in 0..APPOINTMENTS {

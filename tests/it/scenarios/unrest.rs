@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use daybridge::connector::{Batch, Capabilities, Connector, Cursor, Error, Listed};
 use daybridge::control::{Desk, Which};
-use daybridge::model::{Appointment, Change, Container, Item, ItemRef, Key, Mail, Patch, Seen, Side, User, Version};
+use daybridge::model::{
+    Appointment, Change, Container, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, User, Version,
+};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::host::{Mails, Servers, TestHost, Wrap};
@@ -80,6 +82,10 @@ impl Connector for Stammering {
 
     async fn delete(&self, at: &ItemRef, version: &Version, mail: Mail) -> Result<(), Error> {
         self.inner.delete(at, version, mail).await
+    }
+
+    async fn respond(&self, at: &ItemRef, version: &Version, answer: Response, mail: Mail) -> Result<Seen, Error> {
+        self.inner.respond(at, version, answer, mail).await
     }
 
     async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {

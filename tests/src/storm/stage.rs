@@ -70,8 +70,20 @@ enum Slot {
 struct Typed {
     /// By field: what was typed last in the CRM, and in Outlook.
     fields: BTreeMap<Field, [Option<String>; 2]>,
-    /// Somebody deleted or cancelled it.
-    doomed: bool,
+    /// Subjects it bore since then; no two appointments ever bear the same.
+    subjects: BTreeSet<String>,
+}
+
+impl Typed {
+    fn join(&mut self, other: Typed) {
+        self.subjects.extend(other.subjects);
+        for (field, values) in other.fields {
+            let own = self.fields.entry(field).or_default();
+            for (own, value) in own.iter_mut().zip(values) {
+                *own = value.or(own.take());
+            }
+        }
+    }
 }
 
 pub struct Stage {
@@ -91,6 +103,8 @@ pub struct Stage {
     /// Each text that is typed is another one.
     texts: u64,
     typed: BTreeMap<Slot, Typed>,
+    /// Subjects of what people deleted or cancelled since the last rest.
+    doomed: BTreeSet<String>,
     /// Items of Exchange by the CRM's id, as of the last rest.
     pairs: BTreeMap<String, (usize, String)>,
     wanted: Option<Wanted>,
@@ -130,6 +144,7 @@ impl Stage {
             swapped: false,
             texts: 0,
             typed: BTreeMap::new(),
+            doomed: BTreeSet::new(),
             pairs: BTreeMap::new(),
             wanted: None,
         };
@@ -299,15 +314,23 @@ impl Stage {
             return Err(format!("{} appointments, and the ledger counts {pairs} pairs", crm.len()));
         }
         let by_subject: BTreeMap<&str, &String> = crm.iter().map(|(id, shown)| (shown.subject.as_str(), id)).collect();
+        // What was typed in Outlook before anybody knew the two for a pair belongs to the CRM's row.
+        let mut all: BTreeMap<Slot, Typed> = BTreeMap::new();
         for (slot, typed) in std::mem::take(&mut self.typed) {
             let shown = match &slot {
                 Slot::Crm(id) => crm.get(id),
                 Slot::Exchange(who, id) => exchange.get(&(*who, id.clone())),
             };
+            let row = shown.and_then(|shown| by_subject.get(shown.subject.as_str())).map(|id| Slot::Crm((*id).clone()));
+            all.entry(row.unwrap_or(slot)).or_default().join(typed);
+        }
+        let doomed = std::mem::take(&mut self.doomed);
+        for (slot, typed) in &all {
+            let shown = if let Slot::Crm(id) = slot { crm.get(id) } else { None };
             match shown {
-                _ if typed.doomed => {}
-                None => return Err(format!("{slot:?} vanished, and nobody deleted it")),
-                Some(shown) => check_typed(&slot, &typed, shown)?,
+                _ if !typed.subjects.is_disjoint(&doomed) => {}
+                None => return Err(format!("{slot:?} vanished, and nobody deleted it: {typed:?}")),
+                Some(shown) => check_typed(slot, typed, shown)?,
             }
         }
         self.pairs = exchange
@@ -315,7 +338,13 @@ impl Stage {
             .filter_map(|(at, shown)| Some(((*by_subject.get(shown.subject.as_str())?).clone(), at.clone())))
             .collect();
         // From now on each of them must stay until somebody deletes it.
-        self.typed = self.pairs.keys().map(|id| (Slot::Crm(id.clone()), Typed::default())).collect();
+        self.typed = crm
+            .into_iter()
+            .map(|(id, shown)| {
+                let typed = Typed { subjects: [shown.subject].into(), ..Typed::default() };
+                (Slot::Crm(id), typed)
+            })
+            .collect();
         Ok(())
     }
 
@@ -332,6 +361,9 @@ impl Stage {
 
     fn note(&mut self, slot: Slot, field: Field, value: String) {
         let side = usize::from(matches!(slot, Slot::Exchange(..)));
+        if field == Field::Subject {
+            self.typed(slot.clone()).subjects.insert(value.clone());
+        }
         self.typed(slot).fields.entry(field).or_default()[side] = Some(value);
     }
 
@@ -351,14 +383,14 @@ impl Stage {
             }
             Act::CrmCancel { pick } => {
                 if let Some(id) = self.crm_pick(*pick).await {
+                    self.doom_row(&id).await;
                     self.crm.patch("Communication", &id, &json!({"Comm_Status": "Cancelled"})).await;
-                    self.typed(Slot::Crm(id)).doomed = true;
                 }
             }
             Act::CrmDelete { pick } => {
                 if let Some(id) = self.crm_pick(*pick).await {
+                    self.doom_row(&id).await;
                     self.crm.delete("Communication", &id).await;
-                    self.typed(Slot::Crm(id)).doomed = true;
                 }
             }
             Act::CrmInvite { pick, who } => self.crm_invite(*pick, *who, true).await,
@@ -367,8 +399,10 @@ impl Stage {
             Act::Set { pick, what } => self.set_in_outlook(*pick, *what).await,
             Act::Delete { pick, tell } => {
                 if let Some((who, id)) = self.pick(*pick).await {
+                    if let Some(item) = self.outlooks[who].meeting(&id).await {
+                        self.doomed.insert(truth::of_item(&item, who).subject);
+                    }
                     self.outlooks[who].delete(&id, if *tell { TO_ALL } else { TO_NONE }).await;
-                    self.typed(Slot::Exchange(who, id)).doomed = true;
                 }
             }
             Act::People { pick, people, guest } => self.people_in_outlook(*pick, *people, *guest).await,
@@ -443,6 +477,12 @@ impl Stage {
         let Some(name) = proposal.proposal else { return Ok(()) };
         let order = CommitOrder { proposal: name, store_only: false };
         app.commit_rules(&order).await.map(drop).map_err(|refusal| refusal.message)
+    }
+
+    async fn doom_row(&mut self, id: &str) {
+        if let Some(row) = self.crm.get("Communication", id).await {
+            self.doomed.insert(row.text("Comm_Subject"));
+        }
     }
 
     async fn crm_pick(&self, pick: usize) -> Option<String> {

@@ -1,0 +1,43 @@
+//! Sends answers that CRM users gave in the CRM from their own copies of the meeting.
+//!
+//! Promises: an answer is sent once; one that cannot be sent stops nothing. Must not know: how an answer was found.
+
+use super::consider::Decision;
+use super::{Trouble, Worker};
+use crate::connector::Problem;
+use crate::model::{Address, Mail, Response, Role};
+
+impl Worker {
+    /// Sends the answers of a decision; answers how many were sent.
+    pub(super) async fn send_answers(&self, decision: &Decision) -> Result<u32, Trouble> {
+        let uid = decision.view.exchange.present().and_then(|item| item.uid.clone());
+        let Some(uid) = uid else { return Ok(0) };
+        let mut sent = 0;
+        for (address, answer) in &decision.answers {
+            match self.send_answer(&uid, address, *answer).await {
+                Ok(true) => sent += 1,
+                Ok(false) => tracing::info!(
+                    appointment.key = %decision.key,
+                    "An answer given in the CRM is not sent: its giver's calendar has no copy of the meeting"
+                ),
+                // There is nothing to answer any more, or this server cannot: the CRM shows the answer all the same.
+                Err(Trouble::Server { error, .. })
+                    if matches!(error.problem, Problem::Refused | Problem::Unsupported | Problem::NotFound) =>
+                {
+                    tracing::info!(appointment.key = %decision.key, error = %error, "An answer given in the CRM is not sent");
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn send_answer(&self, uid: &str, address: &Address, answer: Response) -> Result<bool, Trouble> {
+        let Some(home) = self.servers.calendar(address) else { return Ok(false) };
+        let Some(server) = self.servers.of(&home) else { return Ok(false) };
+        let found = self.ask(&server, &home, server.find_uid(&home, uid)).await?;
+        let Some(copy) = found.into_iter().find(|item| item.role == Role::Attendee) else { return Ok(false) };
+        self.ask(&server, &home, server.respond(&copy.at, &copy.version, answer, Mail::All)).await?;
+        Ok(true)
+    }
+}
