@@ -15,7 +15,8 @@ use async_trait::async_trait;
 
 use crate::error::Class;
 use crate::model::{
-    Appointment, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, User, Version,
+    Appointment, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, User,
+    Version,
 };
 
 /// One kind of server, signed in: a CRM, or one Exchange server with several mailboxes.
@@ -93,6 +94,16 @@ pub trait Connector: Send + Sync {
 
     /// The people this server knows (CRM users). Empty where the server has no such list.
     async fn users(&self) -> Result<Vec<User>, Error>;
+
+    /// The people of this server's directory whose address (any of theirs) or whose first and last name is the text.
+    /// `within` is a container that may be acted in.
+    ///
+    /// # Errors
+    /// [`Problem::Unsupported`] where there is no directory.
+    async fn find_people(&self, within: &Container, wanted: &str) -> Result<Vec<DirectoryEntry>, Error> {
+        let _ = (within, wanted);
+        Err(Error::new(format!("look into the directory of {}", self.name()), Problem::Unsupported))
+    }
 
     /// Signs in and answers whether a container can be used; for `check` and for pairing users with mailboxes.
     async fn probe(&self, container: &Container) -> Result<(), Error>;

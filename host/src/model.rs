@@ -16,5 +16,5 @@ pub use field::{Field, Patch, Scalar, Value, WrongType};
 pub use item::{
     Cause, Change, Container, Direction, Item, ItemRef, Key, Known, Mail, MailBudget, Role, Seen, Side, Version,
 };
-pub use person::{Address, Attendee, AttendeeKind, Person, Response, User, UserId};
+pub use person::{Address, Attendee, AttendeeKind, DirectoryEntry, Person, Response, User, UserId};
 pub use time::{Span, Time, Zone, instant_of};

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Address, Container, User, UserId};
+use crate::model::{Address, Container, DirectoryEntry, User, UserId};
 
 /// The people of one installation, as last read.
 #[derive(Clone, Debug, Default)]
@@ -95,5 +95,41 @@ impl People {
             .filter(|mailbox| mailbox.server == server)
             .map(|mailbox| Container::Mailbox(mailbox.address.clone()))
             .collect()
+    }
+}
+
+/// Whom of an Exchange directory a CRM user is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryMatch<'a> {
+    One(&'a DirectoryEntry),
+    /// Two candidates are no match: a person decides.
+    Several(Vec<&'a DirectoryEntry>),
+    Nobody,
+}
+
+/// Finds a CRM user among the people of an Exchange directory: by any of the addresses, then by first and last name. An
+/// address that fits decides, whatever names fit.
+pub fn in_directory<'a>(user: &User, people: &'a [DirectoryEntry]) -> DirectoryMatch<'a> {
+    let by_address = |entry: &&DirectoryEntry| {
+        !user.address.is_empty()
+            && std::iter::once(&entry.address).chain(&entry.aliases).any(|own| *own == user.address)
+    };
+    let (first, last) = (user.first_name.trim().to_lowercase(), user.last_name.trim().to_lowercase());
+    let by_name = |entry: &&DirectoryEntry| {
+        let own = (entry.first_name.trim().to_lowercase(), entry.last_name.trim().to_lowercase());
+        let split = !first.is_empty() && !last.is_empty() && own == (first.clone(), last.clone());
+        // A directory that does not tell names apart shows both in one.
+        split || (own == Default::default() && entry.name.trim().to_lowercase() == format!("{first} {last}"))
+    };
+    let mut found: Vec<_> = people.iter().filter(by_address).collect();
+    if found.is_empty() && !(first.is_empty() || last.is_empty()) {
+        found = people.iter().filter(by_name).collect();
+    }
+    // One person may be found twice, by address and by name.
+    found.dedup_by(|one, other| one.address == other.address);
+    match found.as_slice() {
+        [] => DirectoryMatch::Nobody,
+        [one] => DirectoryMatch::One(one),
+        _ => DirectoryMatch::Several(found),
     }
 }

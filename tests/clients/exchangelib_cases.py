@@ -21,10 +21,17 @@ from exchangelib import (
     EWSDateTime,
     EWSTimeZone,
     ExtendedProperty,
+    FileAttachment,
     HTMLBody,
     Mailbox,
 )
-from exchangelib.errors import ErrorAccessDenied, ErrorImpersonateUserDenied, ErrorItemNotFound, UnauthorizedError
+from exchangelib.errors import (
+    ErrorAccessDenied,
+    ErrorAttachmentSizeLimitExceeded,
+    ErrorImpersonateUserDenied,
+    ErrorItemNotFound,
+    UnauthorizedError,
+)
 from exchangelib.items import SEND_ONLY_TO_ALL, SEND_TO_ALL_AND_SAVE_COPY, MeetingRequest
 from exchangelib.properties import CreatedEvent, DeletedEvent, ModifiedEvent
 from exchangelib.recurrence import Recurrence, WeeklyPattern
@@ -361,9 +368,26 @@ def folders(world):
     assert contact.display_name == "Terry Smith" and mailbox.mailbox_type == "Mailbox"
 
 
+def attachments(world):
+    susan = world.account("susan.maye")
+    item = appointment(susan).save()
+    try:
+        item.attach(FileAttachment(name="plan.txt", content=b"to the plant"))
+    except ErrorAttachmentSizeLimitExceeded:
+        pass
+    else:
+        raise AssertionError("an attachment was taken")
+    # The appointment itself is whole, and can be worked on.
+    [kept] = list(susan.calendar.all())
+    assert not kept.has_attachments
+    kept.subject = "Without it"
+    kept.save(update_fields=["subject"])
+    kept.delete()
+
+
 if __name__ == "__main__":
     cases = {
         case.__name__: case
-        for case in (crud, meeting, sync, view, search, weekly, impersonation, pull, streaming, denied, folders)
+        for case in (crud, meeting, sync, view, search, weekly, impersonation, pull, streaming, denied, folders, attachments)
     }
     cases[sys.argv[1]](World(json.load(sys.stdin)))

@@ -2,11 +2,14 @@
 //! the Exchange simulator.
 
 mod answers;
+mod autodiscover;
 mod bells;
 mod codes;
+mod directory;
 mod map;
 mod meetings;
 mod server;
+mod sign_in;
 mod sim;
 mod soap;
 mod stream;

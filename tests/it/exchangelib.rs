@@ -8,20 +8,29 @@ use std::sync::Arc;
 
 use daybridge::clock::SystemClock;
 use daybridge::lifecycle::Tasks;
-use daybridge::sim::exchange::{self, Options, Running};
+use daybridge::sim::exchange::{self, Options, Running, Scheme};
 use daybridge_tests::python::python;
 use serde_json::json;
 
-async fn start(tasks: &Tasks) -> Running {
+async fn start(options: Options, tasks: &Tasks) -> Running {
     let listen = ([127, 0, 0, 1], 0).into();
-    exchange::serve(listen, Options::default(), Arc::new(SystemClock), tasks).await.unwrap()
+    exchange::serve(listen, options, Arc::new(SystemClock), tasks).await.unwrap()
 }
 
-/// Runs one case of the client script against a fresh server, and answers the mails it caused, by kind.
+/// Runs one case of the client script against a fresh server, and compares the mails it caused, by kind.
 fn check(case: &str, mails: serde_json::Value) {
+    check_on(Options::default(), case, mails);
+}
+
+/// The same on a server with these ways to sign in; the client finds out by itself.
+fn check_with(schemes: &[Scheme], case: &str, mails: serde_json::Value) {
+    check_on(Options { schemes: schemes.to_vec(), ..Options::default() }, case, mails);
+}
+
+fn check_on(options: Options, case: &str, mails: serde_json::Value) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let tasks = Tasks::new();
-    let running = runtime.block_on(start(&tasks));
+    let running = runtime.block_on(start(options, &tasks));
     let given = json!({ "ews": running.ews_url(), "users": running.users() }).to_string();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/exchangelib_cases.py");
     let mut client = Command::new(python("exchangelib"))
@@ -95,4 +104,22 @@ fn refuses_wrong_passwords_and_foreign_mailboxes() {
 #[test]
 fn walks_folders_and_resolves_names() {
     check("folders", json!({}));
+}
+
+#[test]
+fn signs_in_by_ntlm() {
+    check_with(&[Scheme::Ntlm], "crud", json!({}));
+    // Offered both, it takes the stronger one.
+    check_with(&[Scheme::Basic, Scheme::Ntlm], "denied", json!({}));
+}
+
+#[test]
+fn impersonates_and_listens_by_ntlm() {
+    check_with(&[Scheme::Ntlm], "impersonation", json!({}));
+    check_with(&[Scheme::Ntlm], "streaming", json!({}));
+}
+
+#[test]
+fn is_told_that_attachments_are_not_taken() {
+    check("attachments", json!({}));
 }

@@ -9,6 +9,7 @@ mod edges;
 mod engine;
 mod ews;
 mod exchangelib;
+mod faults;
 mod http;
 mod ledger;
 mod plugins;

@@ -4,9 +4,11 @@
 //! item counts as deleted only if its calendar answers and the item is not in it; what a write returns is read back from
 //! the server. Must not know: rules, ledger, queue.
 
+pub mod autodiscover;
 pub mod client;
 pub mod codes;
 pub mod config;
+pub mod directory;
 pub mod doorbell;
 pub mod html;
 pub mod map;
@@ -28,13 +30,13 @@ use futures::stream::{StreamExt, TryStreamExt};
 use self::client::{Act, Client};
 use self::config::{EwsConfig, Notifications};
 use self::doorbell::Doorbell;
-use self::operations::{FIND_PAGE, Search, Shape};
+use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId};
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Problem};
 use crate::model::{
-    Address, Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Seen, Side, Time, User,
-    Version,
+    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response,
+    Seen, Side, Time, User, Version,
 };
 
 /// FindItem cuts long texts to this many characters; a text of that length is fetched whole.
@@ -163,6 +165,30 @@ impl EwsConnector {
         self.client.folder_ids(act, None).await?;
         self.client.find_items(act, Search::All { offset: 0, count: 1 }).await?;
         Ok(())
+    }
+
+    /// An item that is to be acted on if it still has that version; nothing if it is confirmed not to be in the calendar.
+    async fn get_known(&self, act: Act<'_>, at: &ItemRef, version: &Version) -> Result<Option<CalendarItem>, Error> {
+        let wire = match self.get_one(act, &at.id, Shape::Keys).await? {
+            Ok(Some(wire)) => wire,
+            Ok(None) => {
+                let error = Error::new(self.client.name_act(act.what), Problem::Refused);
+                return Err(error.caused_by("it is no appointment"));
+            }
+            Err(refusal) if refusal.problem() == Problem::NotFound => {
+                self.confirm_gone(act).await?;
+                return Ok(None);
+            }
+            Err(refusal) => return Err(self.client.failed(act.what, refusal)),
+        };
+        if !self.is_in_calendar(act, &wire).await? {
+            return Ok(None);
+        }
+        if wire.id.change_key != version.0 {
+            let error = Error::new(self.client.name_act(act.what), Problem::Stale);
+            return Err(error.caused_by("it changed since it was read"));
+        }
+        Ok(Some(wire))
     }
 
     /// An item just written, as the server shows it now.
@@ -355,25 +381,24 @@ impl Connector for EwsConnector {
     async fn delete(&self, at: &ItemRef, version: &Version, mail: Mail) -> Result<(), Error> {
         let what = format!("delete appointment {}", short(&at.id));
         let act = Act::new(&what, self.mailbox(&at.container)?);
-        let wire = match self.get_one(act, &at.id, Shape::Keys).await? {
-            Ok(Some(wire)) => wire,
-            Ok(None) => {
-                return Err(Error::new(self.client.name_act(&what), Problem::Refused).caused_by("it is no appointment"));
-            }
-            Err(refusal) if refusal.problem() == Problem::NotFound => return self.confirm_gone(act).await,
-            Err(refusal) => return Err(self.client.failed(act.what, refusal)),
-        };
-        if !self.is_in_calendar(act, &wire).await? {
-            return Ok(());
-        }
-        if wire.id.change_key != version.0 {
-            let error = Error::new(self.client.name_act(&what), Problem::Stale);
-            return Err(error.caused_by("it changed since it was read"));
-        }
+        let Some(wire) = self.get_known(act, at, version).await? else { return Ok(()) };
         match self.client.delete_item(act, &wire.id, mail).await {
             Err(error) if error.problem == Problem::NotFound => self.confirm_gone(act).await,
             other => other,
         }
+    }
+
+    /// CreateItem pays no heed to the change key of what it answers, so the key is read right before.
+    async fn respond(&self, at: &ItemRef, version: &Version, answer: Response, mail: Mail) -> Result<Seen, Error> {
+        let what = format!("answer the invitation {}", short(&at.id));
+        let act = Act::new(&what, self.mailbox(&at.container)?);
+        let answer = Answer::of(answer).ok_or_else(|| {
+            Error::new(self.client.name_act(&what), Problem::Refused).caused_by("that is no answer to an invitation")
+        })?;
+        if let Some(wire) = self.get_known(act, at, version).await? {
+            self.client.answer_meeting(act, &wire.id, answer, mail).await?;
+        }
+        self.read(at).await
     }
 
     async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
@@ -425,6 +450,10 @@ impl Connector for EwsConnector {
 
     async fn users(&self) -> Result<Vec<User>, Error> {
         Ok(Vec::new())
+    }
+
+    async fn find_people(&self, within: &Container, wanted: &str) -> Result<Vec<DirectoryEntry>, Error> {
+        self.look_up(within, wanted).await
     }
 
     async fn probe(&self, container: &Container) -> Result<(), Error> {

@@ -5,15 +5,17 @@
 //! failure answers a [`Problem`]. Nothing is repeated here: only the queue retries.
 //! Must not know: what the requests mean, JSON columns, SOAP.
 
+mod lane;
+mod meaning;
+pub mod ntlm;
+
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
-use chrono::DateTime;
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
@@ -21,6 +23,10 @@ use serde::de::{DeserializeOwned, Deserializer};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use self::lane::{Lanes, Seat};
+use self::meaning::{media_type, place, redirected, silent, too_long, transport};
+pub use self::meaning::{problem_of, retry_after};
+use self::ntlm::NtlmLogin;
 use super::{Error, Problem};
 
 /// Exchange and the CRM answer a page of a few hundred items in a few MiB; anything beyond this is not an answer to us.
@@ -258,13 +264,15 @@ struct JsonPlace {
 pub struct HttpError {
     pub problem: Problem,
     pub message: String,
+    /// Where the server pointed instead of answering. Nothing was sent there.
+    pub elsewhere: Option<Url>,
     #[source]
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl HttpError {
     pub fn new(problem: Problem, message: impl Into<String>) -> Self {
-        Self { problem, message: message.into(), source: None }
+        Self { problem, message: message.into(), elsewhere: None, source: None }
     }
 
     fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -278,10 +286,19 @@ impl HttpError {
     }
 }
 
+/// How a request finds a connection.
+#[derive(Debug)]
+enum Sender {
+    /// Any connection will do: each request signs in by itself.
+    Pool(reqwest::Client),
+    /// The connection is what is signed in.
+    Lanes(Lanes),
+}
+
 /// The connection to one server: its own pool, its own limits.
 #[derive(Debug)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    sender: Sender,
     config: HttpConfig,
     places: Semaphore,
 }
@@ -291,40 +308,18 @@ impl HttpClient {
     /// [`Problem::Certificate`] if `ca_file` cannot be read or holds no certificate; [`Problem::Unreachable`] if the proxy's
     /// address is none.
     pub fn new(config: HttpConfig) -> Result<Self, HttpError> {
-        #[expect(clippy::disallowed_methods, reason = "the one place that builds an HTTP client")]
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("daybridge/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_CONNECTION_LIMIT)
-            .tcp_keepalive(TCP_KEEPALIVE);
-        if let Some(proxy) = &config.proxy {
-            let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|error| {
-                HttpError::new(Problem::Unreachable { after: None }, "the proxy setting is not an address")
-                    .caused_by(error.without_url())
-            })?;
-            builder = builder.proxy(proxy);
-        }
-        if let Some(file) = &config.ca_file {
-            let failed =
-                |what: &str| HttpError::new(Problem::Certificate, format!("{what} ca_file {}", file.display()));
-            let pem = std::fs::read(file).map_err(|error| failed("cannot read").caused_by(error))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| failed("no PEM certificate in").caused_by(error))?;
-            if certificates.is_empty() {
-                return Err(failed("no PEM certificate in"));
-            }
-            for certificate in certificates {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        let client = builder
-            .build()
-            .map_err(|error| HttpError::new(Problem::Certificate, "cannot set up TLS").caused_by(error))?;
-        Ok(Self { client, config, places: Semaphore::new(REQUESTS_MAX) })
+        let client = build(builder(&config)?)?;
+        Ok(Self { sender: Sender::Pool(client), config, places: Semaphore::new(REQUESTS_MAX) })
+    }
+
+    /// A client whose connections sign in by NTLM: the requests themselves carry no credentials.
+    ///
+    /// # Errors
+    /// As for [`HttpClient::new`].
+    pub fn with_ntlm(config: HttpConfig, login: NtlmLogin) -> Result<Self, HttpError> {
+        // Told at once, not with the first request.
+        drop(builder(&config)?);
+        Ok(Self { sender: Sender::Lanes(Lanes::new(login)), config, places: Semaphore::new(REQUESTS_MAX) })
     }
 
     pub fn config(&self) -> &HttpConfig {
@@ -368,12 +363,13 @@ impl HttpClient {
     async fn open(&self, request: Request) -> Result<Streaming, HttpError> {
         let place = place(&request.url);
         let (method, began) = (request.method.clone(), Instant::now());
-        let mut builder = self.client.request(request.method, request.url).headers(request.headers);
-        if let Some(body) = request.body {
-            builder = builder.body(body);
-        }
-        #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
-        let response = builder.send().await.map_err(|error| transport(&place, error))?;
+        let (response, seat) = match &self.sender {
+            Sender::Pool(client) => (deliver(client, request).await.map_err(|error| transport(&place, error))?, None),
+            Sender::Lanes(lanes) => {
+                let (response, seat) = lanes.send(&self.config, request).await?;
+                (response, Some(seat))
+            }
+        };
         let status = response.status();
         tracing::debug!(http.method = %method, http.place = %place, http.status = status.as_u16(),
             elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "{method} {place}: {status}");
@@ -387,12 +383,61 @@ impl HttpClient {
             limit: self.config.body_limit,
             idle: None,
             response,
+            seat,
         };
         match streaming.response.content_length() {
             Some(length) if length > streaming.limit => Err(too_long(&streaming.place, streaming.limit)),
             _ => Ok(streaming),
         }
     }
+}
+
+/// Sends a request and waits for the head of the answer.
+async fn deliver(client: &reqwest::Client, request: Request) -> Result<reqwest::Response, reqwest::Error> {
+    let mut builder = client.request(request.method, request.url).headers(request.headers);
+    if let Some(body) = request.body {
+        builder = builder.body(body);
+    }
+    #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
+    builder.send().await
+}
+
+/// A client's settings, checked.
+fn builder(config: &HttpConfig) -> Result<reqwest::ClientBuilder, HttpError> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds an HTTP client")]
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("daybridge/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(config.connect_timeout)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .pool_idle_timeout(IDLE_CONNECTION_LIMIT)
+        .tcp_keepalive(TCP_KEEPALIVE);
+    if let Some(proxy) = &config.proxy {
+        let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|error| {
+            HttpError::new(Problem::Unreachable { after: None }, "the proxy setting is not an address")
+                .caused_by(error.without_url())
+        })?;
+        builder = builder.proxy(proxy);
+    }
+    if let Some(file) = &config.ca_file {
+        let failed = |what: &str| HttpError::new(Problem::Certificate, format!("{what} ca_file {}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| failed("cannot read").caused_by(error))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|error| failed("no PEM certificate in").caused_by(error))?;
+        if certificates.is_empty() {
+            return Err(failed("no PEM certificate in"));
+        }
+        for certificate in certificates {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    Ok(builder)
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, HttpError> {
+    builder.build().map_err(|error| HttpError::new(Problem::Certificate, "cannot set up TLS").caused_by(error))
 }
 
 /// An answer that arrives in pieces. Dropping it closes the connection.
@@ -403,6 +448,8 @@ pub struct Streaming {
     limit: u64,
     idle: Option<Duration>,
     response: reqwest::Response,
+    /// The signed-in connection it comes by, which others may use after its end.
+    seat: Option<Seat>,
 }
 
 impl Streaming {
@@ -439,114 +486,9 @@ impl Streaming {
             }
             body.extend_from_slice(&piece);
         }
+        if let Some(seat) = self.seat.take() {
+            seat.free();
+        }
         Ok(Response { status: self.status, headers: self.headers, body: body.freeze() })
     }
-}
-
-/// What a status means, or nothing for 2xx. Status codes: RFC 9110; 429: RFC 6585; 507: RFC 4918.
-pub fn problem_of(status: StatusCode, headers: &HeaderMap) -> Option<Problem> {
-    let after = retry_after(headers);
-    Some(match status.as_u16() {
-        200..=299 => return None,
-        401 | 407 => Problem::SignIn,
-        403 => Problem::Forbidden,
-        404 | 410 => Problem::NotFound,
-        408 => Problem::Unreachable { after },
-        409 | 412 => Problem::Stale,
-        429 => Problem::Throttled { after },
-        400..=499 => Problem::Refused,
-        507 => Problem::Full,
-        500..=599 => Problem::Unreachable { after },
-        _ => Problem::Malformed,
-    })
-}
-
-/// The server's `Retry-After`: seconds, or a date. A date is measured against the same answer's `Date`, so that two
-/// machines' clocks are never compared; without a `Date` it is not understood.
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(count) => Duration::from_secs(count),
-        Err(_) => {
-            let until = DateTime::parse_from_rfc2822(text).ok()?;
-            let now = DateTime::parse_from_rfc2822(headers.get(reqwest::header::DATE)?.to_str().ok()?).ok()?;
-            (until - now).to_std().unwrap_or(Duration::ZERO)
-        }
-    };
-    Some(wait.min(RETRY_AFTER_MAX))
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let text = headers.get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// Scheme, host, port and path: what of an address may be printed.
-fn place(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
-}
-
-fn silent(place: &str, limit: Duration) -> HttpError {
-    HttpError::new(Problem::Unreachable { after: None }, format!("no answer from {place} within {limit:?}"))
-}
-
-fn too_long(place: &str, limit: u64) -> HttpError {
-    HttpError::new(Problem::Malformed, format!("the answer of {place} is longer than {limit} bytes"))
-}
-
-fn redirected(place: &str, response: &reqwest::Response) -> HttpError {
-    let target = response
-        .headers()
-        .get(reqwest::header::LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| response.url().join(text).ok());
-    let to = target.map_or_else(|| "elsewhere".to_owned(), |url| url.origin().ascii_serialization());
-    HttpError::new(
-        Problem::Malformed,
-        format!(
-            "{place} answered {} and points to {to}; redirects are not followed, set the final address",
-            response.status()
-        ),
-    )
-}
-
-fn transport(place: &str, error: reqwest::Error) -> HttpError {
-    let error = error.without_url();
-    let (problem, message) =
-        if caused(&error, |cause| matches!(cause, Cause::Tls(rustls::Error::InvalidCertificate(_)))) {
-            (Problem::Certificate, format!("the certificate of {place} is not trusted"))
-        } else if error.is_builder() {
-            (Problem::Refused, format!("the request to {place} cannot be made"))
-        } else if error.is_connect() {
-            (Problem::Unreachable { after: None }, format!("cannot connect to {place}"))
-        } else if caused(&error, |cause| matches!(cause, Cause::Io(ErrorKind::InvalidData | ErrorKind::InvalidInput))) {
-            // Packed or chunked wrongly. That the answer ended too early is the connection's fault, not the server's words.
-            (Problem::Malformed, format!("the answer of {place} cannot be unpacked"))
-        } else {
-            (Problem::Unreachable { after: None }, format!("the connection to {place} broke"))
-        };
-    HttpError::new(problem, message).caused_by(error)
-}
-
-/// A cause of a failed request that decides what it means.
-enum Cause<'a> {
-    Tls(&'a rustls::Error),
-    Io(ErrorKind),
-}
-
-/// Whether any cause of the error fits. `io::Error` hides its inner error from `source`, hence `get_ref`.
-fn caused(error: &reqwest::Error, fits: impl Fn(Cause<'_>) -> bool) -> bool {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        let io = error.downcast_ref::<std::io::Error>();
-        let cause = error.downcast_ref().map(Cause::Tls).or_else(|| io.map(|io| Cause::Io(io.kind())));
-        if cause.is_some_and(&fits) {
-            return true;
-        }
-        next = match io.and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    false
 }

@@ -124,3 +124,29 @@ impl User {
         if name.is_empty() { self.logon.clone() } else { name.to_owned() }
     }
 }
+
+/// Somebody in an Exchange server's directory.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DirectoryEntry {
+    /// As shown in address books.
+    pub name: String,
+    /// Empty where the directory does not tell names apart.
+    pub first_name: String,
+    pub last_name: String,
+    /// The primary address.
+    pub address: Address,
+    /// Further addresses of the same mailbox.
+    pub aliases: Vec<Address>,
+}
+
+impl DirectoryEntry {
+    /// Whether the text is one of the addresses, or the name.
+    pub fn answers_to(&self, wanted: &str) -> bool {
+        let wanted = wanted.trim();
+        let address = Address::new(wanted).folded();
+        let name = |text: String| !wanted.is_empty() && text.trim().to_lowercase() == wanted.to_lowercase();
+        std::iter::once(&self.address).chain(&self.aliases).any(|own| own.folded() == address)
+            || name(self.name.clone())
+            || name(format!("{} {}", self.first_name, self.last_name))
+    }
+}

@@ -7,6 +7,7 @@
 //! Promises: all times come from the clock it is given; ids of one run are never valid in another. A request is either
 //! refused as a whole (SOAP fault) or answered item by item. Must not know: the host (model, connectors, engine, store).
 
+mod autodiscover;
 mod calendar;
 mod call;
 mod directory;
@@ -27,6 +28,7 @@ mod restriction;
 mod schema;
 mod series;
 mod shape;
+mod sign_in;
 mod store;
 mod stream;
 mod sync;
@@ -40,14 +42,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,8 @@ use self::call::Call;
 use self::error::{ExchangeError, schema_violation};
 use self::graph::Face;
 pub use self::graph::settings::AppOptions;
+use self::sign_in::Connection;
+pub use self::sign_in::Scheme;
 use self::store::{Account, World};
 pub use self::virtual_clock::VirtualClock;
 use self::xml::{Element, Messages, Read, Xml};
@@ -99,6 +101,8 @@ pub struct Options {
     pub accounts: Vec<AccountOptions>,
     /// The application that reaches every mailbox by Graph.
     pub app: AppOptions,
+    /// The ways to sign in, in the order in which they are offered.
+    pub schemes: Vec<Scheme>,
 }
 
 impl Default for Options {
@@ -122,6 +126,7 @@ impl Default for Options {
                 account("William Dolan", "william.dolan", "william-demo", &["wdolan"], Role::User),
                 account("Daybridge Service", "svc-daybridge", "service-demo", &[], Role::Service),
             ],
+            schemes: vec![Scheme::Basic],
         }
     }
 }
@@ -228,6 +233,7 @@ pub async fn serve(
     let clock = Arc::new(VirtualClock::new(clock));
     let face = Face::new(options.app.clone(), &*clock);
     let server = Server {
+        schemes: options.schemes.clone().into(),
         world: Arc::new(Mutex::new(World::new(options, clock.clone()))),
         face: face.clone(),
         clock: clock.clone(),
@@ -243,7 +249,8 @@ pub async fn serve(
             faults.clear();
         }
     };
-    let serving = axum::serve(listener, router(server)).with_graceful_shutdown(stop);
+    let serving = axum::serve(listener, router(server).into_make_service_with_connect_info::<Connection>())
+        .with_graceful_shutdown(stop);
     tasks.spawn("exchange simulator", async move {
         if let Err(error) = serving.await {
             tracing::error!(error = %error, "The Exchange simulator stopped");
@@ -255,6 +262,7 @@ pub async fn serve(
 /// What every request sees.
 #[derive(Clone)]
 struct Server {
+    schemes: Arc<[Scheme]>,
     world: Arc<Mutex<World>>,
     face: Face,
     clock: Arc<VirtualClock>,
@@ -276,6 +284,9 @@ fn router(server: Server) -> Router {
         .route(EWS_PATH, post(ews))
         .route("/ews/exchange.asmx", post(ews))
         .merge(graph::routes())
+        .route("/autodiscover/autodiscover.svc", post(autodiscover))
+        .route("/autodiscover/autodiscover.xml", post(autodiscover))
+        .route("/Autodiscover/Autodiscover.xml", post(autodiscover))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(from_fn_with_state(faults.clone(), fault::guard));
     protocol
@@ -305,8 +316,16 @@ async fn forget_mails(State(server): State<Server>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn ews(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(account) = signed_in(&server.world(), &headers) else { return unauthorized() };
+async fn ews(
+    State(server): State<Server>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let account = match sign_in::sign_in(&server.world(), &server.schemes, &connection, &headers) {
+        Ok(account) => account,
+        Err(answer) => return answer,
+    };
     let Ok(text) = std::str::from_utf8(&body) else {
         return fault_answer(&schema_violation("the request is not UTF-8"));
     };
@@ -327,26 +346,28 @@ async fn ews(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> R
     }
 }
 
-/// The account that the request signs in as.
-fn signed_in(world: &World, headers: &HeaderMap) -> Option<usize> {
-    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = given.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// Autodiscover, in the form of the path's end.
+async fn autodiscover(
+    State(server): State<Server>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(answer) = sign_in::sign_in(&server.world(), &server.schemes, &connection, &headers) {
+        return answer;
     }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (login, password) = decoded.split_once(':')?;
-    world.accounts.iter().position(|account| {
-        (account.login.eq_ignore_ascii_case(login) || account.address.eq_ignore_ascii_case(login))
-            && account.password == password
-    })
-}
-
-fn unauthorized() -> Response {
-    let mut answer = StatusCode::UNAUTHORIZED.into_response();
-    let scheme = HeaderValue::from_static("Basic realm=\"Exchange simulator\"");
-    answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-    answer
+    let Ok(text) = std::str::from_utf8(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    match server.faults.before("Autodiscover", &[]).await {
+        Step::Cut => fault::cut(),
+        Step::Refuse(Refusal::Status { status, retry_after_s }) => fault::status(status, retry_after_s),
+        Step::Refuse(_) => fault::status(StatusCode::SERVICE_UNAVAILABLE, None),
+        Step::Run(after) => {
+            let form = if uri.path().ends_with(".svc") { autodiscover::soap } else { autodiscover::pox };
+            let answer = form(&server.world(), &headers, text);
+            server.faults.after(after, answer).await
+        }
+    }
 }
 
 /// The operation of a request, and the address of the mailbox it acts on (empty if none).
@@ -389,6 +410,7 @@ fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: 
     let mut call = Call::new(world, account, header)?;
     match operation {
         "ConvertId" => directory::convert_id(&call, request, xml),
+        "CreateAttachment" => directory::create_attachment(request, xml),
         "CreateItem" => write::create_item(&mut call, request, xml),
         "DeleteItem" => write::delete_item(&mut call, request, xml),
         "FindFolder" => folder::find_folder(&call, request, xml),

@@ -1,6 +1,6 @@
 //! Meetings: whom Exchange mails for each write, whose copy an item is, and answers.
 
-use daybridge::connector::Connector as _;
+use daybridge::connector::{Connector as _, Problem};
 use daybridge::model::{Field, Item, Mail, Response, Role, Seen, Value};
 
 use super::sim::{Sim, draft, invite, key, susan, terry, timed};
@@ -90,4 +90,47 @@ async fn an_attendees_copy_has_its_uid_its_role_and_the_owners_answer() {
     assert_eq!(updated.appointment.attendees[0].response, Response::Accepted);
     let batch = sim.connector.changed_since(&susan(), None).await.unwrap();
     assert_eq!(batch.changes.len(), 1);
+}
+
+#[tokio::test]
+async fn an_invitation_is_answered_from_the_owners_copy() {
+    let sim = Sim::start().await;
+    let mut meeting = draft("meeting");
+    invite(&mut meeting, &["terry.smith"]);
+    let made = sim.create(&meeting, &key(1), Mail::All).await;
+    let uid = made.uid.clone().unwrap();
+    let answer_of = async |sim: &Sim| {
+        let Seen::Present(item) = sim.read(&made.at).await else { panic!("the meeting is gone") };
+        item.appointment.attendees[0].response
+    };
+    for (given, mail, told) in [
+        (Response::Accepted, Mail::Silent, Response::None),
+        (Response::Tentative, Mail::Changed, Response::Tentative),
+        (Response::Accepted, Mail::All, Response::Accepted),
+    ] {
+        let before = sim.mails().await[3];
+        let copy = copy_of(&sim, &uid).await;
+        let seen = sim.connector.respond(&copy.at, &copy.version, given, mail).await.unwrap();
+        let Seen::Present(after) = seen else { panic!("{given:?} took the copy away") };
+        assert_eq!(after.appointment.attendees[0].response, given);
+        assert_eq!(answer_of(&sim).await, told);
+        assert_eq!(sim.mails().await[3] - before, u64::from(mail != Mail::Silent), "{given:?}");
+    }
+
+    let copy = copy_of(&sim, &uid).await;
+    let refused = |error: daybridge::connector::Error| error.problem;
+    let own = sim.read(&made.at).await.present().unwrap().clone();
+    let asked = sim.connector.respond(&own.at, &own.version, Response::Accepted, Mail::All).await;
+    assert_eq!(asked.map_err(refused).unwrap_err(), Problem::Refused, "the organizer has nothing to answer");
+    let asked = sim.connector.respond(&copy.at, &copy.version, Response::None, Mail::All).await;
+    assert_eq!(asked.map_err(refused).unwrap_err(), Problem::Refused);
+    let asked = sim.connector.respond(&copy.at, &made.version, Response::Declined, Mail::All).await;
+    assert_eq!(asked.map_err(refused).unwrap_err(), Problem::Stale);
+
+    let seen = sim.connector.respond(&copy.at, &copy.version, Response::Declined, Mail::All).await.unwrap();
+    assert_eq!(seen, Seen::Deleted, "a declined copy leaves the calendar");
+    assert_eq!(answer_of(&sim).await, Response::Declined);
+    let again = sim.connector.respond(&copy.at, &copy.version, Response::Declined, Mail::All).await.unwrap();
+    assert_eq!(again, Seen::Deleted, "twice is harmless");
+    assert_eq!(sim.mails().await, [1, 0, 0, 3]);
 }

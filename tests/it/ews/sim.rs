@@ -36,9 +36,14 @@ impl Sim {
 
     /// With other settings of the connector.
     pub async fn with(change: impl FnOnce(&mut EwsConfig)) -> Self {
+        Self::of(Options::default(), change).await
+    }
+
+    /// With another company, too.
+    pub async fn of(options: Options, change: impl FnOnce(&mut EwsConfig)) -> Self {
         let tasks = Tasks::new();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let running = serve(listen, Options::default(), Arc::new(SystemClock), &tasks).await.unwrap();
+        let running = serve(listen, options, Arc::new(SystemClock), &tasks).await.unwrap();
         let mut config = service(&running);
         change(&mut config);
         Self { connector: EwsConnector::new(config).unwrap(), running, tasks }

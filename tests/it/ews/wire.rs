@@ -204,6 +204,7 @@ fn settings_that_cannot_work_are_refused_with_their_key() {
         ("all_day_zone = 'Berlin'", "Berlin is not an IANA zone name"),
         ("pull_interval = 0", "at least 1 second"),
         ("notifications = 'push'", "push"),
+        ("autodiscover_hosts = ['https://x.test']", "names of hosts"),
         ("[stamp]\nset = 'nonsense'\nname = 'x'", "neither a GUID"),
         ("[stamp]\nset = 'PublicStrings'\nname = 'x'\ntype = 'Integer'", "stamp must be of type String"),
         ("[fields.A]\nset = 'PublicStrings'", "fields.A"),
@@ -213,7 +214,7 @@ fn settings_that_cannot_work_are_refused_with_their_key() {
         let error = settings(text).unwrap_err();
         assert!(error.contains(expected), "{text}: {error}");
     }
-    for url in ["", "mail.example.test", "ftp://x.test/", "https://user:pass@x.test/"] {
+    for url in ["mail.example.test", "ftp://x.test/", "https://user:pass@x.test/"] {
         let mut config = config();
         config.url = url.into();
         assert!(config.check().is_err(), "{url}");

@@ -1,4 +1,4 @@
-//! Requests to one Exchange server: sign-in, impersonation, limits on what is under way, and the meaning of failures.
+//! Requests to one Exchange server: its address, sign-in, impersonation, limits on what is under way, and the meaning of failures.
 //!
 //! Promises: a request is sent once; every failure is a [`connector::Error`](crate::connector::Error) that names the act;
 //! "not found" comes from EWS only, never from a wrong address. Must not know: appointments.
@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use roxmltree::Node;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::config::EwsConfig;
+use super::autodiscover::Finder;
+use super::config::{EwsConfig, SignIn};
 use super::soap::{self, Header, SoapError, Xml};
+use crate::connector::http::ntlm::NtlmLogin;
 use crate::connector::http::{HeaderMap, HeaderName, HttpClient, Request, Response, StatusCode, Streaming, Url};
 use crate::connector::{Error, Problem};
 use crate::model::Address;
@@ -24,7 +26,8 @@ const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 #[derive(Debug)]
 pub struct Client {
     http: HttpClient,
-    url: Url,
+    /// Set, or found when the first request is made.
+    url: OnceCell<Url>,
     config: EwsConfig,
     places: Arc<Semaphore>,
     mailbox_places: Mutex<HashMap<Address, Arc<Semaphore>>>,
@@ -52,9 +55,20 @@ impl Client {
     pub fn new(config: EwsConfig) -> Result<Self, Error> {
         let act = format!("set up the connection to {}", config.name);
         config.check().map_err(|error| Error::new(&act, Problem::Refused).caused_by(error))?;
-        let url =
-            config.url.parse().map_err(|_| Error::new(&act, Problem::Refused).caused_by("url is not an address"))?;
-        let http = HttpClient::new(config.http.clone()).map_err(|error| error.during(&act))?;
+        let url = match config.url.as_str() {
+            "" => OnceCell::new(),
+            set => OnceCell::from(
+                set.parse::<Url>()
+                    .map_err(|_| Error::new(&act, Problem::Refused).caused_by("url is not an address"))?,
+            ),
+        };
+        let http = match config.sign_in {
+            SignIn::Basic => HttpClient::new(config.http.clone()),
+            SignIn::Ntlm => {
+                HttpClient::with_ntlm(config.http.clone(), NtlmLogin::new(&config.login, config.password.clone()))
+            }
+        };
+        let http = http.map_err(|error| error.during(&act))?;
         let places = Arc::new(Semaphore::new(config.requests_max.into()));
         Ok(Self { http, url, config, places, mailbox_places: Mutex::default() })
     }
@@ -70,7 +84,7 @@ impl Client {
         write: impl FnOnce(&mut Xml) + Send,
         read: impl FnOnce(Node<'_, '_>) -> Result<T, SoapError> + Send,
     ) -> Result<T, Error> {
-        let request = self.request(act, write);
+        let request = self.request(act, write).await?;
         self.call_with(act, request, |_, node| read(node)).await
     }
 
@@ -102,15 +116,36 @@ impl Client {
         }
     }
 
-    /// A request that acts in the mailbox.
-    pub fn request(&self, act: Act<'_>, write: impl FnOnce(&mut Xml)) -> Request {
+    /// A request that acts in the mailbox, signed.
+    pub async fn request(&self, act: Act<'_>, write: impl FnOnce(&mut Xml)) -> Result<Request, Error> {
         let impersonate = self.config.impersonate.then_some(act.mailbox.as_str());
         let header = Header { version: &self.config.version, impersonate, zone: act.zone };
-        Request::post(self.url.clone())
-            .basic(&self.config.login, &self.config.password)
+        let envelope = soap::envelope(header, write);
+        let request = Request::post(self.url(act).await?.clone())
             .header(ANCHOR, act.mailbox.as_str())
             .accept("text/xml")
-            .body(CONTENT_TYPE, soap::envelope(header, write))
+            .body(CONTENT_TYPE, envelope);
+        Ok(self.sign(request))
+    }
+
+    fn sign(&self, request: Request) -> Request {
+        match self.config.sign_in {
+            SignIn::Basic => request.basic(&self.config.login, &self.config.password),
+            // The connection is signed in, not the request.
+            SignIn::Ntlm => request,
+        }
+    }
+
+    async fn url(&self, act: Act<'_>) -> Result<&Url, Error> {
+        self.url.get_or_try_init(|| self.find_url(act)).await
+    }
+
+    async fn find_url(&self, act: Act<'_>) -> Result<Url, Error> {
+        let sign = |request| self.sign(request);
+        let found = Finder { http: &self.http, config: &self.config, sign: &sign }.find(act.mailbox).await?;
+        let host = found.host_str().unwrap_or_default();
+        tracing::info!(server.name = %self.config.name, server.host = host, "{} is at {host}", self.config.name);
+        Ok(found)
     }
 
     /// The error for an act that the server answered with something else than a result.

@@ -27,8 +27,14 @@ pub struct EwsConfig {
     /// The server as people call it.
     #[serde(default = "default_name")]
     pub name: String,
-    /// `https://mail.example.test/EWS/Exchange.asmx`
+    /// `https://mail.example.test/EWS/Exchange.asmx`; empty: found by autodiscover for the first mailbox asked for.
+    #[serde(default)]
     pub url: String,
+    /// Hosts outside the mailboxes' own domains to which autodiscover may lead: the login is sent to no others.
+    #[serde(default)]
+    pub autodiscover_hosts: Vec<String>,
+    #[serde(default)]
+    pub sign_in: SignIn,
     /// `DOMAIN\account` or a user principal name.
     pub login: String,
     pub password: Secret,
@@ -68,6 +74,17 @@ pub struct EwsConfig {
     pub fields: BTreeMap<String, NamedProperty>,
     #[serde(default)]
     pub http: HttpConfig,
+}
+
+/// How the host shows who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignIn {
+    /// Login and password with every request.
+    #[default]
+    Basic,
+    /// Login and password, by NTLM: each connection is signed in once, and the password itself is never sent.
+    Ntlm,
 }
 
 /// How the server tells that something changed.
@@ -164,6 +181,8 @@ impl EwsConfig {
         Self {
             name: default_name(),
             url: url.into(),
+            autodiscover_hosts: Vec::new(),
+            sign_in: SignIn::default(),
             login: login.into(),
             password,
             impersonate: true,
@@ -186,12 +205,12 @@ impl EwsConfig {
     /// # Errors
     /// A sentence that names the key and what it may hold.
     pub fn check(&self) -> Result<(), String> {
-        let url = self.url.parse::<Url>().map_err(|error| format!("url is not an address ({error})"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err("url must begin with https:// and name a host".to_owned());
+        if !self.url.is_empty() {
+            check_url(&self.url)?;
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("url must not hold a login; use login and password".to_owned());
+        if let Some(bad) = self.autodiscover_hosts.iter().find(|host| host.contains(['/', ':', '@']) || host.is_empty())
+        {
+            return Err(format!("autodiscover_hosts holds {bad:?}; write names of hosts, without https://"));
         }
         if self.login.is_empty() {
             return Err("login is empty".to_owned());
@@ -209,6 +228,17 @@ impl EwsConfig {
         }
         Ok(())
     }
+}
+
+fn check_url(text: &str) -> Result<(), String> {
+    let url = text.parse::<Url>().map_err(|error| format!("url is not an address ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("url must begin with https:// and name a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("url must not hold a login; use login and password".to_owned());
+    }
+    Ok(())
 }
 
 fn within(key: &str, value: u16, max: u16) -> Result<(), String> {

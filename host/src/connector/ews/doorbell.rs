@@ -232,7 +232,7 @@ impl Doorbell {
                 });
             });
         };
-        let request = self.with_affinity(client.request(act, write), anchor);
+        let request = self.with_affinity(client.request(act, write).await?, anchor);
         let read = |headers: &HeaderMap, response: Node<'_, '_>| {
             let message = one_message(response)?;
             let id = child_text(message, "SubscriptionId").ok_or(SoapError::Missing("SubscriptionId"))?;
@@ -266,7 +266,7 @@ impl Doorbell {
                     xml.text("m:ConnectionTimeout", &[], CONNECTION_MINUTES);
                 });
             };
-            let request = self.with_affinity(client.request(act, write), anchor);
+            let request = self.with_affinity(client.request(act, write).await?, anchor);
             let streaming = client.stream(act, request, SILENCE_MAX).await?;
             lines.push(Line { streaming, splitter: Splitter::default(), opened: Instant::now(), heard: None });
         }

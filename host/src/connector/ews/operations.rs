@@ -10,7 +10,7 @@ use super::config::NamedProperty;
 use super::soap::{Refusal, SoapError, Xml, accepted, child, child_text, messages, one_message};
 use super::wire::{self, CalendarItem, ItemId, Property, write_extended_uri};
 use crate::connector::Error;
-use crate::model::{Address, Mail};
+use crate::model::{Address, Mail, Response};
 
 /// Rows per page of FindItem; Exchange's own default limit is 1,000.
 pub const FIND_PAGE: u32 = 500;
@@ -49,6 +49,26 @@ pub enum Search<'a> {
     GlobalObjectId(&'a str),
     /// Items, occurrences too, that touch the time between two instants (`2027-02-08T09:00:00Z`).
     Between { start: &'a str, end: &'a str },
+}
+
+/// How an invitation is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Accept,
+    Tentative,
+    Decline,
+}
+
+impl Answer {
+    /// The answer that stands for a response; nothing where the response is none.
+    pub fn of(response: Response) -> Option<Self> {
+        match response {
+            Response::Accepted => Some(Answer::Accept),
+            Response::Tentative => Some(Answer::Tentative),
+            Response::Declined => Some(Answer::Decline),
+            Response::None | Response::Organizer => None,
+        }
+    }
 }
 
 /// One page of FindItem.
@@ -216,6 +236,29 @@ impl Client {
             xml.element("m:DeleteItem", &attributes, |xml| {
                 xml.element("m:ItemIds", &[], |xml| {
                     xml.empty("t:ItemId", &[("Id", &item.id), ("ChangeKey", &item.change_key)]);
+                });
+            });
+        };
+        self.call(act, write, |response| one_message(response).map(|_| ())).await
+    }
+
+    /// CreateItem of an answer to the invitation behind a copy. `SaveOnly` answers without a mail to the organizer.
+    pub async fn answer_meeting(&self, act: Act<'_>, item: &ItemId, answer: Answer, mail: Mail) -> Result<(), Error> {
+        let send = match mail {
+            Mail::Silent => "SaveOnly",
+            Mail::Changed | Mail::All => "SendAndSaveCopy",
+        };
+        let element = match answer {
+            Answer::Accept => "t:AcceptItem",
+            Answer::Tentative => "t:TentativelyAcceptItem",
+            Answer::Decline => "t:DeclineItem",
+        };
+        let write = |xml: &mut Xml| {
+            xml.element("m:CreateItem", &[("MessageDisposition", send)], |xml| {
+                xml.element("m:Items", &[], |xml| {
+                    xml.element(element, &[], |xml| {
+                        xml.empty("t:ReferenceItemId", &[("Id", &item.id), ("ChangeKey", &item.change_key)]);
+                    });
                 });
             });
         };

@@ -30,7 +30,21 @@ pub struct Xml {
     writer: Writer<Vec<u8>>,
 }
 
+impl Default for Xml {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Xml {
+    pub fn new() -> Self {
+        Self { writer: Writer::new(Vec::new()) }
+    }
+
+    pub fn into_string(self) -> String {
+        String::from_utf8(self.writer.into_inner()).unwrap_or_default()
+    }
+
     fn write<'a>(&mut self, event: impl Into<Event<'a>>) {
         // Writing to memory cannot fail.
         let _written = self.writer.write_event(event);
@@ -82,7 +96,7 @@ pub struct Header<'a> {
 
 /// A request: envelope, header, and the operation written by `body`.
 pub fn envelope(header: Header<'_>, body: impl FnOnce(&mut Xml)) -> String {
-    let mut xml = Xml { writer: Writer::new(Vec::new()) };
+    let mut xml = Xml::new();
     xml.element("s:Envelope", &[("xmlns:s", SOAP), ("xmlns:m", MESSAGES), ("xmlns:t", TYPES)], |xml| {
         xml.element("s:Header", &[], |xml| {
             xml.empty("t:RequestServerVersion", &[("Version", header.version)]);
@@ -97,7 +111,7 @@ pub fn envelope(header: Header<'_>, body: impl FnOnce(&mut Xml)) -> String {
         });
         xml.element("s:Body", &[], body);
     });
-    String::from_utf8(xml.writer.into_inner()).unwrap_or_default()
+    xml.into_string()
 }
 
 /// The server's "no": a fault, or a response message of class Error.
@@ -113,7 +127,13 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.text.is_empty() { f.write_str(&self.code) } else { write!(f, "{}: {}", self.code, self.text) }
+        let (code, text) = (&self.code, &self.text);
+        match (codes::meaning(code), text.is_empty()) {
+            (Some(says), false) => write!(f, "{says} ({code}: {text})"),
+            (Some(says), true) => write!(f, "{says} ({code})"),
+            (None, false) => write!(f, "{code}: {text}"),
+            (None, true) => f.write_str(code),
+        }
     }
 }
 
@@ -238,7 +258,7 @@ fn refusal(code: String, text: &str, extra: Option<Node<'_, '_>>) -> Refusal {
 }
 
 /// The server's words without addresses, on one line, of bounded length.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let words = text.split_whitespace().map(|word| if word.contains('@') { "…" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(SERVER_TEXT_MAX).collect()
 }

@@ -105,6 +105,17 @@ pub fn get_user_configuration(request: Element<'_>, xml: &mut Xml) -> Result<(),
     Ok(())
 }
 
+/// Attachments are limited to nothing here, as an administrator can do.
+pub fn create_attachment(request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
+    let mut messages = Messages::new("CreateAttachment");
+    for _ in request.need("Attachments")?.kids() {
+        let text = "The attachment exceeds the size limit.";
+        messages.add(Err::<(), _>(ExchangeError::new("ErrorAttachmentSizeLimitExceeded", text)), |_, ()| {});
+    }
+    messages.write("CreateAttachment", xml);
+    Ok(())
+}
+
 fn resolutions<'a>(found: impl Iterator<Item = &'a Account>, total: usize, full: bool, xml: &mut Xml) {
     let shown = total.to_string();
     let is_last = if total <= CANDIDATES_MAX { "true" } else { "false" };

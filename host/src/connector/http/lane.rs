@@ -1,0 +1,246 @@
+//! Connections that are signed in themselves (NTLM), one request at a time on each.
+//!
+//! NTLM signs in a connection, not a request: the two steps of the handshake and all that follows must go over the same
+//! one. So every lane is a client of its own with a single connection, and while the handshake is between its steps a door
+//! keeps the client from opening another.
+//!
+//! Promises: a credential is sent only as an answer to a challenge on the connection that gave it, and once: a refusal is not
+//! tried again, since each try counts towards locking the account. Must not know: what the requests mean.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
+use reqwest::header::{AUTHORIZATION, DATE, WWW_AUTHENTICATE};
+use reqwest::tls::TlsInfo;
+use reqwest::{Response, StatusCode};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::ntlm::{self, Context as Handshake, NtlmLogin};
+use super::{
+    HeaderMap, HeaderValue, HttpConfig, HttpError, IDLE_CONNECTIONS_MAX, Problem, Request, build, builder, deliver,
+    place, transport,
+};
+
+/// The connection of a handshake comes back to its client within microseconds; after this long it was closed.
+const DOOR_WAIT: Duration = Duration::from_secs(2);
+/// A refusal's body says nothing of use; more than this is not read to keep its connection.
+const REFUSAL_MAX: usize = 64 << 10;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The signed-in connections of one client.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    login: NtlmLogin,
+    idle: Arc<Mutex<Vec<Lane>>>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    client: reqwest::Client,
+    door: Door,
+    /// Which of its connections was signed in.
+    signed_in: Option<u64>,
+}
+
+/// The lane of an answer that is still being read. Dropped early, the connection is closed with it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    lane: Lane,
+    idle: Arc<Mutex<Vec<Lane>>>,
+}
+
+impl Seat {
+    /// The answer was read to its end: others may use the connection.
+    pub(super) fn free(self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_CONNECTIONS_MAX {
+            idle.push(self.lane);
+        }
+    }
+}
+
+impl Lanes {
+    pub(super) fn new(login: NtlmLogin) -> Self {
+        Self { login, idle: Arc::default() }
+    }
+
+    /// Sends a request over a signed-in connection and waits for the head of the answer.
+    pub(super) async fn send(&self, config: &HttpConfig, request: Request) -> Result<(Response, Seat), HttpError> {
+        let known = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut lane = known.map_or_else(|| Lane::new(config), Ok)?;
+        let response = lane.send(&self.login, request).await?;
+        Ok((response, Seat { lane, idle: self.idle.clone() }))
+    }
+}
+
+impl Lane {
+    fn new(config: &HttpConfig) -> Result<Self, HttpError> {
+        let door = Door::default();
+        let builder = builder(config)?.http1_only().pool_max_idle_per_host(1).tls_info(true);
+        Ok(Self { client: build(builder.connector_layer(door.clone()))?, door, signed_in: None })
+    }
+
+    async fn send(&mut self, login: &NtlmLogin, request: Request) -> Result<Response, HttpError> {
+        let place = place(&request.url);
+        if self.signed_in == Some(self.door.made()) {
+            let response = self.deliver(&place, request.clone()).await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                return Ok(response);
+            }
+            // The connection was another one, or the server forgot it: sign in again.
+            drain(&place, response).await?;
+        }
+        self.signed_in = None;
+        let began = ntlm::negotiate();
+        let first = Request { body: None, ..request.clone() };
+        let response = self.deliver(&place, with_token(first, &began)).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => {}
+            // Answering the empty request as if it were the real one is no way to sign in.
+            status if status.is_success() => return Err(no_challenge(&place)),
+            _ => return Ok(response),
+        }
+        let challenge = challenge(response.headers()).ok_or_else(|| no_challenge(&place))?;
+        let certificate =
+            response.extensions().get::<TlsInfo>().and_then(|info| info.peer_certificate().map(<[u8]>::to_vec));
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let chance = *uuid::Uuid::new_v4().as_bytes();
+        let handshake = Handshake { certificate: certificate.as_deref(), date: date.as_deref(), chance };
+        let answer = ntlm::authenticate(login, &began, &challenge, &handshake).map_err(|error| {
+            HttpError::new(Problem::Malformed, format!("{place} does not sign in by NTLM as it is known here"))
+                .caused_by(error)
+        })?;
+        let closed = self.door.close();
+        drain(&place, response).await?;
+        let response = self.deliver(&place, with_token(request, &answer)).await?;
+        drop(closed);
+        if response.status() != StatusCode::UNAUTHORIZED {
+            self.signed_in = Some(self.door.made());
+        }
+        Ok(response)
+    }
+
+    async fn deliver(&self, place: &str, request: Request) -> Result<Response, HttpError> {
+        deliver(&self.client, request).await.map_err(|error| transport(place, error))
+    }
+}
+
+fn no_challenge(place: &str) -> HttpError {
+    HttpError::new(Problem::SignIn, format!("{place} does not offer to sign in by NTLM"))
+}
+
+fn with_token(mut request: Request, token: &[u8]) -> Request {
+    if let Ok(mut value) = HeaderValue::from_str(&format!("NTLM {}", STANDARD.encode(token))) {
+        value.set_sensitive(true);
+        request.headers.insert(AUTHORIZATION, value);
+    }
+    request
+}
+
+/// The challenge among the ways to sign in that the server offers.
+fn challenge(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let offers = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let mut tokens = offers.filter_map(|offer| {
+        let (scheme, token) = offer.trim().split_once(' ')?;
+        scheme.eq_ignore_ascii_case("NTLM").then(|| STANDARD.decode(token.trim()).ok())?
+    });
+    tokens.next()
+}
+
+/// Reads what is left of an answer, so that its connection can be used again.
+async fn drain(place: &str, mut response: Response) -> Result<(), HttpError> {
+    let mut length = 0;
+    while let Some(piece) = response.chunk().await.map_err(|error| transport(place, error))? {
+        length += piece.len();
+        if length > REFUSAL_MAX {
+            return Err(super::too_long(place, REFUSAL_MAX as u64));
+        }
+    }
+    Ok(())
+}
+
+/// Counts the connections a client opens, and can keep it from opening more.
+#[derive(Clone, Debug)]
+struct Door {
+    made: Arc<AtomicU64>,
+    open: watch::Sender<bool>,
+}
+
+/// The door is closed for as long as this lives.
+struct Closed(watch::Sender<bool>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { made: Arc::default(), open: watch::Sender::new(true) }
+    }
+}
+
+impl Door {
+    fn made(&self) -> u64 {
+        self.made.load(Ordering::SeqCst)
+    }
+
+    fn close(&self) -> Closed {
+        self.open.send_replace(false);
+        Closed(self.open.clone())
+    }
+}
+
+impl<S> Layer<S> for Door {
+    type Service = Doorway<S>;
+
+    fn layer(&self, inner: S) -> Doorway<S> {
+        Doorway { inner, door: self.clone() }
+    }
+}
+
+/// What opens connections, behind a door.
+#[derive(Clone)]
+struct Doorway<S> {
+    inner: S,
+    door: Door,
+}
+
+impl<S, R> Service<R> for Doorway<S>
+where
+    S: Service<R, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<S::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let (connecting, door) = (self.inner.call(request), self.door.clone());
+        Box::pin(async move {
+            let mut open = door.open.subscribe();
+            if !*open.borrow() {
+                // The client looks for a connection in its pool at the same time. When the door opens again, the handshake
+                // has had its own, and this one has come too late.
+                let _ = timeout(DOOR_WAIT, open.wait_for(|open| *open)).await;
+                return Err("the connection was closed while it signed in".into());
+            }
+            door.made.fetch_add(1, Ordering::SeqCst);
+            connecting.await
+        })
+    }
+}
