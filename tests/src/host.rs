@@ -330,12 +330,6 @@ impl TestHost {
         self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone(), &self.wrap).await;
     }
 
-    /// Starts again on the same data folder with another end of the configuration.
-    pub async fn restart_with(&mut self, more: &str) {
-        self.more = more.to_owned();
-        self.restart().await;
-    }
-
     /// Writes another end of the configuration and has the rules loaded again, as a person does who says yes.
     pub async fn reload_with(&mut self, more: &str) {
         self.more = more.to_owned();
