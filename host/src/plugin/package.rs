@@ -20,15 +20,22 @@ const SOURCE_SECTION: &str = "daybridge:source";
 
 /// The profile rules are built with, given on the command line so that an author's own workspace need not define it: small,
 /// no unwinding, function names kept for people who read faults.
-const PROFILE: [&str; 7] = [
+const PROFILE: [&str; 6] = [
     "profile.rule.inherits='release'",
-    "profile.rule.opt-level='s'",
     "profile.rule.lto=true",
     "profile.rule.codegen-units=1",
     "profile.rule.panic='abort'",
     "profile.rule.strip='debuginfo'",
     "profile.rule.debug=false",
 ];
+
+/// How a rule is optimised: small. A crate whose speed is worth its size, such as a script engine, says otherwise in its
+/// manifest: `[package.metadata.rule] opt-level = 3`.
+const OPT_LEVEL: &str = "'s'";
+
+/// The stack of a rule's data, in its memory. The compiler's own choice is 1 MiB, all of which the host looks through for
+/// what a call left behind.
+const STACK: &str = "-Clink-arg=-zstack-size=262144";
 
 /// A rule could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -287,7 +294,8 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
         "json-render-diagnostics",
     ]);
     cargo.args(PROFILE.iter().flat_map(|line| ["--config", line]));
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", remap(crate_dir)).env_remove("RUSTFLAGS");
+    cargo.arg("--config").arg(format!("profile.rule.opt-level={}", opt_level(crate_dir)));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(crate_dir)).env_remove("RUSTFLAGS");
     if let Some(target) = target {
         cargo.arg("--target-dir").arg(target);
     }
@@ -319,13 +327,22 @@ fn missing_tool(words: &str) -> &'static str {
     }
 }
 
-/// Compiler flags that take this machine's paths out of panic messages.
-fn remap(crate_dir: &Path) -> String {
+/// As the crate's manifest says it, if it does. What it says wrongly, cargo refuses in its own words.
+fn opt_level(crate_dir: &Path) -> String {
+    let manifest = std::fs::read_to_string(crate_dir.join("Cargo.toml")).unwrap_or_default();
+    let manifest: toml::Table = manifest.parse().unwrap_or_default();
+    let metadata = manifest.get("package").and_then(|package| package.get("metadata"));
+    let said = metadata.and_then(|metadata| metadata.get("rule")).and_then(|rule| rule.get("opt-level"));
+    said.map_or_else(|| OPT_LEVEL.to_owned(), toml::Value::to_string)
+}
+
+/// Compiler flags: the stack's size, and what takes this machine's paths out of panic messages.
+fn flags(crate_dir: &Path) -> String {
     let cargo_home =
         std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let folder = crate_dir.canonicalize().unwrap_or_else(|_| crate_dir.to_owned());
     let flag = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![flag(&folder, ".")];
+    let mut flags = vec![STACK.to_owned(), flag(&folder, ".")];
     // Sources that lie beside the crate, as in Daybridge's own repository, are named from there.
     flags
         .extend(folder.ancestors().nth(2).filter(|root| root.join("Cargo.toml").is_file()).map(|root| flag(root, ".")));

@@ -226,7 +226,7 @@
 
   function freeze(value) {
     if (typeof value === "object" && value !== null) {
-      Object.values(value).forEach(freeze);
+      for (const name in value) freeze(value[name]);
       Object.freeze(value);
     }
     return value;
@@ -234,6 +234,11 @@
 
   // ---- Appointment and draft. Fields are fetched when they are looked at, so that a rule pays for what it reads.
 
+  // Worked out here, once, and not in every call.
+  for (const field of fields) {
+    field.shown = camel(field.name);
+    field.path = `draft.${field.shown}`;
+  }
   const both = fields.filter((field) => !field.draft);
   const writable = fields.filter((field) => !field.reading);
   const readable = (value, field) => value ?? nothing(field);
@@ -242,21 +247,21 @@
   const isShown = (name) =>
     reads === null || reads.includes(name) || (name.startsWith("custom.") && reads.includes("custom.*"));
 
-  function checkRead(owner, name) {
-    if (!isShown(name)) {
-      throw new Error(`${owner}.${camel(name)} is not shown to this rule: name it in reads`);
+  function checkRead(owner, field) {
+    if (!isShown(field.name)) {
+      throw new Error(`${owner}.${field.shown} is not shown to this rule: name it in reads`);
     }
   }
 
-  const appointment = Object.create(strict("appointment", [...both.map((field) => camel(field.name)), "custom"]));
-  const known = {};
+  const appointment = Object.create(strict("appointment", [...both.map((field) => field.shown), "custom"]));
+  const known = { __proto__: null };
   for (const field of both) {
-    const shown = camel(field.name);
+    const shown = field.shown;
     Object.defineProperty(appointment, shown, {
       enumerable: true,
       get() {
-        if (has(known, shown)) return known[shown];
-        checkRead("appointment", field.name);
+        if (shown in known) return known[shown];
+        checkRead("appointment", field);
         return (known[shown] = freeze(readable(host.source(field.name), field)));
       },
       set() {
@@ -277,6 +282,12 @@
     const of = host.draft(field.name);
     return readable(of === undefined && !field.draft ? host.source(field.name) : of, field);
   };
+  /** The same to compare with: what the script looked at in the appointment need not cross again. */
+  const unchanged = (field) => {
+    if (!(field.shown in known)) return before(field);
+    const of = host.draft(field.name);
+    return of === undefined ? known[field.shown] : readable(of, field);
+  };
   const customBefore = () => {
     const custom = host.customs(false);
     for (const [name, value] of Object.entries(host.customs(true))) {
@@ -286,20 +297,20 @@
     return custom;
   };
 
-  const now = {};
-  const draft = Object.create(strict("draft", [...fields.map((field) => camel(field.name)), "custom"]));
+  const now = { __proto__: null };
+  const draft = Object.create(strict("draft", [...fields.map((field) => field.shown), "custom"]));
   for (const field of fields) {
-    const shown = camel(field.name);
+    const { shown, path } = field;
     Object.defineProperty(draft, shown, {
       enumerable: true,
       get() {
-        if (has(now, shown)) return now[shown];
-        if (!field.draft) checkRead("draft", field.name);
+        if (shown in now) return now[shown];
+        if (!field.draft) checkRead("draft", field);
         return (now[shown] = before(field));
       },
       set(value) {
-        if (field.reading) throw new Error(`draft.${shown} is for reading`);
-        crossing(`draft.${shown}`, value, field);
+        if (field.reading) throw new Error(`${path} is for reading`);
+        crossing(path, value, field);
         now[shown] = value === null ? nothing(field) : value;
         if (field.name === "mail-allowed" && value && !before(field)) {
           throw new Error("draft.mailAllowed can only be set to false");
@@ -336,13 +347,13 @@
   function edits() {
     const found = [];
     for (const field of writable) {
-      const shown = camel(field.name);
-      if (!has(now, shown)) continue;
-      const was = before(field);
+      const { shown, path } = field;
+      if (!(shown in now)) continue;
+      const was = unchanged(field);
       // What is not shown may hold anything: there the author's word counts, whatever it is.
       const known = field.draft || isShown(field.name);
       if (known && same(was, now[shown])) continue;
-      const [kind, value] = crossing(`draft.${shown}`, now[shown], field);
+      const [kind, value] = crossing(path, now[shown], field);
       if (!known || !same(value, was)) found.push([field.name, kind, value]);
     }
     if (custom === null) return found;
@@ -424,6 +435,8 @@
     __proto__: strict("context.lookup", ["userById", "userByAddress", "caption", "keyValue"]),
   });
 
+  const anyContext = strict("context", ["direction", "key", "settings", "lookup"]);
+
   function context(direction, key) {
     let settings = null;
     return Object.freeze({
@@ -437,14 +450,15 @@
         }
         return settings;
       },
-      __proto__: strict("context", ["direction", "key", "settings", "lookup"]),
+      __proto__: anyContext,
     });
   }
 
   // ---- The rule.
 
-  const contract = Object.fromEntries(fields.map((field) => [camel(field.name), field.name]));
-  const contractName = (name) => (has(contract, name) ? contract[name] : name);
+  const contract = { __proto__: null };
+  for (const { shown, name } of fields) contract[shown] = name;
+  const contractName = (name) => contract[name] ?? name;
   const shownName = (name) => (name.startsWith("custom.") ? name : camel(name));
 
   const ruleNames = ["name", "version", "purpose", "reads", "settings", "lookups", "directions"];

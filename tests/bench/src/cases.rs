@@ -192,6 +192,26 @@ pub fn quickjs(fresh: bool) -> Result<Case> {
     })
 }
 
+/// QuickJS in this process with what a rule in JavaScript has around it here: a fresh context, our prelude and the same
+/// rule, evaluated. The appointment comes as JSON, of which the host's functions hand out fields.
+pub fn quickjs_same() -> Result<Case> {
+    let runtime = rquickjs::Runtime::new()?;
+    let prelude = include_str!("../../../plugins/javascript/src/prelude.js");
+    let fields = include_str!("../../../plugins/javascript/fields.json");
+    let rule = include_str!("rule.js").replacen("export default", "globalThis.rule =", 1);
+    let world = format!("{}\n{}", include_str!("world.js"), "makeWorld");
+    checked(move |question| {
+        let context = rquickjs::Context::full(&runtime)?;
+        context.with(|context| {
+            let make: rquickjs::Function = context.eval(world.as_str())?;
+            let prelude: rquickjs::Function = context.eval(prelude)?;
+            context.eval::<(), _>(rule.as_str())?;
+            let fields = context.json_parse(fields)?;
+            Ok(make.call((prelude, fields, question))?)
+        })
+    })
+}
+
 #[cfg(not(feature = "extism"))]
 pub fn extism(_: bool) -> Result<Case> {
     anyhow::bail!("this program was built without it")

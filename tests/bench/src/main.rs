@@ -45,9 +45,16 @@ fn main() -> Result<()> {
     let five = cases::FIVE.map(|name| RuleEntry::new(format!("{name}.wasm")));
     let five = cases::load(&engine, folder.path(), five.into())?;
 
-    // For a look from outside (perf, strace): nothing but so many calls.
+    // For a look from outside (perf, strace): nothing but so many calls, of the chain or of a script's file.
     if let ["--calls", count, rest @ ..] = arguments.as_slice() {
-        let chain = if rest == ["five"] { five } else { one };
+        let chain = match rest {
+            [] => one,
+            ["five"] => five,
+            [script, ..] => {
+                std::fs::copy(script, folder.path().join("rule.js"))?;
+                cases::load(&engine, folder.path(), vec![RuleEntry::new("rule.js")])?
+            }
+        };
         println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
         return Ok(());
     }
@@ -75,9 +82,10 @@ fn main() -> Result<()> {
         row("default chain of five, fresh each", cases::fresh(five.clone())),
         row("rule in JavaScript, fresh sandbox", cases::fresh(script.clone())),
     ];
-    let others: [(&'static str, Result<Case>); 5] = [
+    let others: [(&'static str, Result<Case>); 6] = [
         ("rquickjs in process, context kept", cases::quickjs(false)),
         ("rquickjs in process, fresh context", cases::quickjs(true)),
+        ("rquickjs, fresh context, our prelude", cases::quickjs_same()),
         ("extism, plugin kept", cases::extism(false)),
         ("extism, fresh plugin", cases::extism(true)),
         ("node, fresh vm context", cases::node()),
@@ -138,6 +146,7 @@ fn print_calls(rows: &[Row]) {
         ("extism, fresh plugin", "rule, fresh sandbox", ""),
         ("extism, plugin kept", "rule, fresh sandbox", ""),
         ("rule in JavaScript, fresh sandbox", "rquickjs in process, fresh context", "at most 1.0"),
+        ("rule in JavaScript, fresh sandbox", "rquickjs, fresh context, our prelude", "the same work"),
         ("node, fresh vm context", "rule in JavaScript, fresh sandbox", ""),
     ] {
         if let Some(here) = ratio(rows, case, base) {
