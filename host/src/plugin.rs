@@ -55,8 +55,8 @@ pub use compile::{COMMAND as COMPILE_COMMAND, CompileLimits, Compiler, serve as 
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use entry::{ChainConfig, LogLevel, OnError, Origin, RuleEntry, signature_path};
 pub use gate::{
-    Checks, FixtureLine, Fixtures, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary, RuleChange,
-    RuleChangeKind, Trials, VersionRef,
+    Checks, FieldValues, FixtureLine, Fixtures, GateReport, NoChecks, Recent, RefusedFile, ReplayLine, ReplaySummary,
+    RuleChange, RuleChangeKind, Showing, Trials, VersionRef,
 };
 pub use limits::{Limits, Line};
 pub use live::{

@@ -127,6 +127,17 @@ hint: did you mean mailboxes?
 }
 
 #[test]
+fn what_compiling_a_rule_may_take_has_a_range() {
+    let gate = |text: &str| format!("{GOOD}\n[gate]\n{text}\n");
+    let limits = parse(&gate("compile_seconds = 60\ncompile_memory_mib = 2048")).expect("good limits").gate.compile;
+    assert_eq!((limits.seconds, limits.memory_mib), (60, 2048));
+    let told = complaint(&gate("compile_seconds = 1"));
+    assert!(told.ends_with("gate.compile_seconds is 1\nhint: use 5 to 60\n"), "{told}");
+    let told = complaint(&gate("compile_memory_mib = 100000"));
+    assert!(told.ends_with("gate.compile_memory_mib is 100000\nhint: use 256 to 16384\n"), "{told}");
+}
+
+#[test]
 fn unknown_section() {
     check(
         ("[sync]", "[synch]"),

@@ -248,8 +248,8 @@ impl Desk for NotingDesk {
 
 #[async_trait]
 impl RuleDesk for NotingDesk {
-    async fn propose_rules(&self, order: ChangeOrder) -> Result<Proposal, Refusal> {
-        self.note(format!("propose {order:?}"));
+    async fn propose_rules(&self, order: ChangeOrder, values: bool) -> Result<Proposal, Refusal> {
+        self.note(format!("propose {order:?} {values}"));
         Ok(Proposal { proposal: Some("1-1".into()), report: GateReport::default() })
     }
     async fn commit_rules(&self, order: &CommitOrder) -> Result<RuleChain, Refusal> {
@@ -261,7 +261,7 @@ impl RuleDesk for NotingDesk {
         Ok(RuleHistory::default())
     }
     async fn diff_rules(&self, order: DiffOrder) -> Result<Compared, Refusal> {
-        self.note(format!("diff {:?} {:?} {}", order.old, order.new, order.replay));
+        self.note(format!("diff {:?} {:?} {} {}", order.old, order.new, order.replay, order.values));
         Ok(Compared::default())
     }
 }
@@ -348,12 +348,15 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     assert_eq!(client.trace("AAMk+/=").await.unwrap(), story());
     assert_eq!(client.rules().await.unwrap(), chain());
     assert_eq!(client.capture("47 11", Some("privacy")).await.unwrap().name, "crm-4711");
-    assert_eq!(client.propose_rules(&ChangeOrder::Rollback(Some(3))).await.unwrap().proposal.as_deref(), Some("1-1"));
+    assert_eq!(
+        client.propose_rules(&ChangeOrder::Rollback(Some(3)), true).await.unwrap().proposal.as_deref(),
+        Some("1-1")
+    );
     let order = CommitOrder { proposal: "1-1".into(), store_only: true };
     assert_eq!(client.commit_rules(&order).await.unwrap(), chain());
     assert_eq!(client.rule_history().await.unwrap(), RuleHistory::default());
     let file = DiffOrderSide::File(FileOrder::new("x.wasm", b"x"));
-    let order = DiffOrder { old: DiffOrderSide::Generation(1), new: file, replay: true };
+    let order = DiffOrder { old: DiffOrderSide::Generation(1), new: file, replay: true, values: true };
     assert_eq!(client.diff_rules(&order).await.unwrap(), Compared::default());
     let order = SyncOrder { containers: vec!["crm".into()], sweep: true, dry_run: true };
     assert_eq!(client.sync(&order).await.unwrap(), report());
@@ -371,10 +374,10 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "trace AAMk+/=",
             "rules",
             "capture 47 11 Some(\"privacy\")",
-            "propose Rollback(Some(3))",
+            "propose Rollback(Some(3)) true",
             "commit 1-1 true",
             "history",
-            "diff Generation(1) File(FileOrder { name: \"x.wasm\", base64: \"eA==\" }) true",
+            "diff Generation(1) File(FileOrder { name: \"x.wasm\", base64: \"eA==\" }) true true",
             "sync [\"crm\"] sweep true dry true",
             "doorbell Exchange",
             "stop",

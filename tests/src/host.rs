@@ -335,7 +335,7 @@ impl TestHost {
         self.more = more.to_owned();
         let file = self.data.path().join("daybridge.toml");
         std::fs::write(&file, self.servers.config(self.data.path(), more)).expect("the configuration is written");
-        let proposal = self.app.propose_rules(ChangeOrder::Reload { fresh: false }).await;
+        let proposal = self.app.propose_rules(ChangeOrder::Reload { fresh: false }, false).await;
         let proposal = proposal.unwrap_or_else(|refusal| panic!("{}: {}", refusal.code, refusal.message));
         let name = proposal.proposal.unwrap_or_else(|| panic!("{}", proposal.report));
         // Whatever speaks against it: the story may be about a rule that fails.

@@ -35,7 +35,8 @@ const HEAD: &str = "\
 //
 //   // @ts-check
 //   /// <reference path=\"./daybridge.d.ts\" />
-//   export default /** @satisfies {Daybridge.Rule} */ ({ apply(appointment, draft, context) { ... } });
+//   /** @type {Daybridge.Rule} */
+//   export default { apply(appointment, draft, context) { ... } };
 
 declare namespace Daybridge {
   /** When the appointment is: two instants, or whole days. */

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::Container;
 use crate::people::People;
-use crate::plugin::{Engine, Live};
+use crate::plugin::{Compiler, Engine, EngineOptions, Live};
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub struct CheckLine {
 pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLine>, OpenError> {
     let mut lines = Vec::new();
     let servers = Arc::new(servers(config, &clock, &|connector| connector)?);
-    let engine = Engine::new().map_err(OpenError::Engine)?;
+    let options = EngineOptions { cache: None, compiler: Compiler::own(), compile_limits: config.gate.compile };
+    let engine = Engine::with(options).map_err(OpenError::Engine)?;
     match Live::open(super::setup(config, engine, &servers, None)).map_err(OpenError::Rules) {
         Ok(live) => lines.push(good("rules", format!("{} rules load", live.current().list().len()))),
         Err(error) => lines.push(bad("rules", line(&error), error.hint())),

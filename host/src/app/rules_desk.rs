@@ -10,18 +10,18 @@ use crate::control::{
     ChangeOrder, CommitOrder, Desk, DiffOrder, DiffOrderSide, FileOrder, InstallOrder, Proposal, Refusal, RefusalKind,
     RuleChain, RuleDesk, RuleHistory,
 };
-use crate::plugin::{ChainConfig, Change, Compared, DiffSide, Install, LifecycleError, Live, Place};
+use crate::plugin::{ChainConfig, Change, Compared, DiffSide, Install, LifecycleError, Live, Place, Showing};
 
 /// Who asks over the control interface: the command line, or a program that holds its token.
 const BY: &str = "control";
 
 #[async_trait]
 impl RuleDesk for App {
-    async fn propose_rules(&self, order: ChangeOrder) -> Result<Proposal, Refusal> {
+    async fn propose_rules(&self, order: ChangeOrder, values: bool) -> Result<Proposal, Refusal> {
         let change = self.change(order)?;
         let live = self.rules.clone();
         self.apart(move || {
-            let proposed = live.propose(change, BY)?;
+            let proposed = live.propose_showing(change, BY, showing(values))?;
             let report = proposed.report.clone();
             let proposal = report.refused.is_none().then(|| live.hold(proposed));
             Ok(Proposal { proposal, report })
@@ -45,8 +45,9 @@ impl RuleDesk for App {
     }
 
     async fn diff_rules(&self, order: DiffOrder) -> Result<Compared, Refusal> {
-        let DiffOrder { old, new, replay } = order;
+        let DiffOrder { old, new, replay, values } = order;
         let (live, old, new) = (self.rules.clone(), side(old)?, side(new)?);
+        let replay = replay.then(|| showing(values));
         self.apart(move || live.diff(old, new, replay)).await
     }
 }
@@ -115,6 +116,15 @@ fn change(order: ChangeOrder) -> Result<Change, Refusal> {
             Change::Install(Install { file: file.name, bytes, signature, fixtures, name, place, settings, grant })
         }
     })
+}
+
+/// What is shown of recorded calls. They are people's data: that somebody had a look at them is told in the log.
+fn showing(values: bool) -> Showing {
+    if !values {
+        return Showing::Names;
+    }
+    tracing::info!(rules.by = BY, "Values of recorded calls are shown to a person who asked for them");
+    Showing::Values
 }
 
 /// A text of digits that is longer is the beginning of a digest, not a generation's number.

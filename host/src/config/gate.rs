@@ -1,4 +1,4 @@
-//! The section `[gate]`: how rules come and go in a running host.
+//! The section `[gate]`: how rules come and go in a running host, and what compiling one may take.
 //!
 //! Promises: keys are readable; signatures are not required while no key is trusted. Must not know: how rules are tried.
 
@@ -8,7 +8,7 @@ use super::ConfigError;
 use super::text::{Document, Section};
 use crate::plugin::archive::GENERATIONS_MIN;
 use crate::plugin::signature::{Trust, TrustedKey};
-use crate::plugin::{GateSettings, WatchMode};
+use crate::plugin::{CompileLimits, GateSettings, WatchMode};
 
 /// More generations than this only make the list unreadable.
 const GENERATIONS_MAX: usize = 1000;
@@ -21,6 +21,8 @@ struct Written {
     watch: WrittenWatch,
     keep_generations: usize,
     probation_calls: u64,
+    compile_seconds: u64,
+    compile_memory_mib: u64,
     signatures: WrittenSignatures,
     trusted_keys: Vec<String>,
 }
@@ -42,11 +44,13 @@ enum WrittenSignatures {
 
 impl Default for Written {
     fn default() -> Self {
-        let GateSettings { keep_generations, probation_calls, .. } = GateSettings::default();
+        let GateSettings { keep_generations, probation_calls, compile, .. } = GateSettings::default();
         Self {
             watch: WrittenWatch::Swap,
             keep_generations,
             probation_calls,
+            compile_seconds: compile.seconds,
+            compile_memory_mib: compile.memory_mib,
             signatures: WrittenSignatures::Off,
             trusted_keys: Vec::new(),
         }
@@ -69,6 +73,16 @@ pub(super) fn read(document: &Document<'_>, section: Section<'_>) -> Result<Gate
             format!("gate.probation_calls is {}", written.probation_calls),
             format!("use 0 (no probation) to {PROBATION_MAX}"),
         ));
+    }
+    let (least, most) = (CompileLimits::MINIMUM, CompileLimits::MAXIMUM);
+    for (key, value, least, most) in [
+        ("compile_seconds", written.compile_seconds, least.seconds, most.seconds),
+        ("compile_memory_mib", written.compile_memory_mib, least.memory_mib, most.memory_mib),
+    ] {
+        if !(least..=most).contains(&value) {
+            let hint = format!("use {least} to {most}");
+            return Err(document.wrong(&places.place(key), format!("gate.{key} is {value}"), hint));
+        }
     }
     let mut keys = Vec::new();
     for key in &written.trusted_keys {
@@ -93,6 +107,7 @@ pub(super) fn read(document: &Document<'_>, section: Section<'_>) -> Result<Gate
         },
         keep_generations: written.keep_generations,
         probation_calls: written.probation_calls,
+        compile: CompileLimits { seconds: written.compile_seconds, memory_mib: written.compile_memory_mib },
         trust: Trust { required, keys },
     })
 }

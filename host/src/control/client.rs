@@ -143,8 +143,8 @@ impl Client {
         self.post("/v1/rules/reload", &(), RULES_LIMIT).await
     }
 
-    pub async fn propose_rules(&self, order: &ChangeOrder) -> Result<Proposal, ClientError> {
-        self.post("/v1/rules/propose", order, RULES_LIMIT).await
+    pub async fn propose_rules(&self, order: &ChangeOrder, values: bool) -> Result<Proposal, ClientError> {
+        self.post(&format!("/v1/rules/propose?values={values}"), order, RULES_LIMIT).await
     }
 
     pub async fn commit_rules(&self, order: &CommitOrder) -> Result<RuleChain, ClientError> {

@@ -17,7 +17,7 @@
 //! | `GET /metrics` | [`Desk::metrics`], as text |
 //! | `POST /v1/rules/reapply` [`ReapplyOrder`] | [`Desk::reapply`] |
 //! | `GET /v1/rules/capture?id=&rule=` | [`Desk::capture`], masked |
-//! | `POST /v1/rules/propose` [`ChangeOrder`](super::ChangeOrder) | [`RuleDesk::propose_rules`](super::RuleDesk) |
+//! | `POST /v1/rules/propose?values=` [`ChangeOrder`](super::ChangeOrder) | [`RuleDesk::propose_rules`](super::RuleDesk) |
 //! | `POST /v1/rules/commit` [`CommitOrder`](super::CommitOrder) | [`RuleDesk::commit_rules`](super::RuleDesk) |
 //! | `GET /v1/rules/history`, `POST /v1/rules/diff` | [`RuleDesk::rule_history`](super::RuleDesk), [`RuleDesk::diff_rules`](super::RuleDesk) |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |

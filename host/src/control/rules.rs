@@ -17,8 +17,9 @@ pub const UPLOAD_BYTES_MAX: usize = 2 * (SIZE_MAX as usize / 3 * 4) + (1 << 20);
 /// What a person may ask about rules.
 #[async_trait]
 pub trait RuleDesk: Send + Sync {
-    /// Builds and tries what a change would make of the chain in force, and keeps it until [`RuleDesk::commit_rules`].
-    async fn propose_rules(&self, order: ChangeOrder) -> Result<Proposal, Refusal>;
+    /// Builds and tries what a change would make of the chain in force, and keeps it until [`RuleDesk::commit_rules`]. What it
+    /// says of recorded calls names fields; with `values`, it holds their values, too: personal data.
+    async fn propose_rules(&self, order: ChangeOrder, values: bool) -> Result<Proposal, Refusal>;
 
     /// Puts a proposal in force, unless the rules in force are no longer those it was compared with.
     async fn commit_rules(&self, order: &CommitOrder) -> Result<RuleChain, Refusal>;
@@ -121,6 +122,9 @@ pub struct DiffOrder {
     /// Also take the recorded calls through both.
     #[serde(default)]
     pub replay: bool,
+    /// Show values of what comes out otherwise, not names of fields alone: personal data.
+    #[serde(default)]
+    pub values: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

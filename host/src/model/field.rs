@@ -31,6 +31,9 @@ pub enum Field {
     Custom(String),
 }
 
+/// What the names of custom fields begin with.
+const CUSTOM: &str = "custom.";
+
 /// The value of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -99,32 +102,70 @@ impl Field {
     /// The name used in the rule contract, settings, traces and stored records.
     pub fn name(&self) -> String {
         match self {
-            Field::Subject => "subject".into(),
-            Field::Body => "body".into(),
-            Field::Location => "location".into(),
-            Field::Time => "time".into(),
-            Field::Organizer => "organizer".into(),
-            Field::Attendees => "attendees".into(),
-            Field::Reminder => "reminder".into(),
-            Field::Sensitivity => "sensitivity".into(),
-            Field::ShowAs => "show-as".into(),
-            Field::Importance => "importance".into(),
-            Field::Status => "status".into(),
-            Field::Categories => "categories".into(),
-            Field::OnlineMeeting => "online-meeting".into(),
-            Field::Recurrence => "recurrence".into(),
-            Field::Regarding => "regarding".into(),
-            Field::Responses => "responses".into(),
-            Field::Custom(name) => format!("custom.{name}"),
+            Field::Custom(name) => [CUSTOM, name].concat(),
+            fixed => fixed.fixed_name().to_owned(),
+        }
+    }
+
+    /// The name of a field that is no custom one; of those, what their names begin with.
+    const fn fixed_name(&self) -> &'static str {
+        match self {
+            Field::Subject => "subject",
+            Field::Body => "body",
+            Field::Location => "location",
+            Field::Time => "time",
+            Field::Organizer => "organizer",
+            Field::Attendees => "attendees",
+            Field::Reminder => "reminder",
+            Field::Sensitivity => "sensitivity",
+            Field::ShowAs => "show-as",
+            Field::Importance => "importance",
+            Field::Status => "status",
+            Field::Categories => "categories",
+            Field::OnlineMeeting => "online-meeting",
+            Field::Recurrence => "recurrence",
+            Field::Regarding => "regarding",
+            Field::Responses => "responses",
+            Field::Custom(_) => CUSTOM,
         }
     }
 
     /// The field of that name, or nothing for a name this version does not know.
     pub fn named(name: &str) -> Option<Self> {
-        if let Some(custom) = name.strip_prefix("custom.") {
+        if let Some(custom) = name.strip_prefix(CUSTOM) {
             return (!custom.is_empty()).then(|| Field::Custom(custom.to_owned()));
         }
-        Field::FIXED.into_iter().find(|field| field.name() == name)
+        Field::FIXED.into_iter().find(|field| field.fixed_name() == name)
+    }
+
+    /// Whether it can hold such a value, or be cleared by [`Value::Empty`].
+    ///
+    /// # Errors
+    /// [`WrongType`] if not.
+    pub fn takes(&self, value: &Value) -> Result<(), WrongType> {
+        let fits = match self {
+            Field::Time => return if matches!(value, Value::Time(_)) { Ok(()) } else { Err(self.wrong(value)) },
+            Field::Subject | Field::Location | Field::OnlineMeeting | Field::Responses => {
+                matches!(value, Value::Text(_))
+            }
+            Field::Body => matches!(value, Value::Body(_) | Value::Text(_)),
+            Field::Organizer => matches!(value, Value::Person(_)),
+            Field::Attendees => matches!(value, Value::Attendees(_)),
+            Field::Reminder => matches!(value, Value::Minutes(_)),
+            Field::Sensitivity => matches!(value, Value::Sensitivity(_)),
+            Field::ShowAs => matches!(value, Value::ShowAs(_)),
+            Field::Importance => matches!(value, Value::Importance(_)),
+            Field::Status => matches!(value, Value::Status(_)),
+            Field::Categories => matches!(value, Value::Texts(_)),
+            Field::Recurrence => matches!(value, Value::Recurrence(_)),
+            Field::Regarding => matches!(value, Value::Links(_)),
+            Field::Custom(_) => matches!(value, Value::Scalar(_) | Value::Text(_)),
+        };
+        if fits || *value == Value::Empty { Ok(()) } else { Err(self.wrong(value)) }
+    }
+
+    fn wrong(&self, value: &Value) -> WrongType {
+        WrongType { field: self.clone(), found: value.kind() }
     }
 }
 
@@ -289,4 +330,43 @@ impl Patch {
 
 fn text(text: &str) -> Value {
     if text.is_empty() { Value::Empty } else { Value::Text(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Address;
+
+    #[test]
+    fn a_field_takes_what_can_be_set() {
+        let day = Time::AllDay { first: chrono::NaiveDate::MIN, last: chrono::NaiveDate::MIN };
+        let values = [
+            Value::Empty,
+            Value::Text("x".into()),
+            Value::Body(Body::plain("x")),
+            Value::Time(day.clone()),
+            Value::Person(Person { name: "x".into(), address: Address::new("x@example.com") }),
+            Value::Attendees(Vec::new()),
+            Value::Minutes(1),
+            Value::Sensitivity(Sensitivity::default()),
+            Value::ShowAs(ShowAs::default()),
+            Value::Importance(Importance::default()),
+            Value::Status(Status::default()),
+            Value::Texts(Vec::new()),
+            Value::Recurrence(Recurrence { rule: "FREQ=DAILY".into() }),
+            Value::Links(Vec::new()),
+            Value::Scalar(Scalar::Flag(true)),
+        ];
+        let mut taken = 0;
+        for field in Field::FIXED.into_iter().chain([Field::Custom("x".into())]) {
+            assert_eq!(Field::named(&field.name()), Some(field.clone()));
+            for value in &values {
+                let set = Appointment::new("", day.clone()).set(&field, value.clone());
+                assert_eq!(field.takes(value), set, "{field}: {value:?}");
+                taken += usize::from(set.is_ok());
+            }
+        }
+        // Each is cleared and holds one kind, a body and a custom field another one; a time is never cleared.
+        assert_eq!(taken, 2 * 17 + 2 - 1);
+    }
 }

@@ -1,10 +1,12 @@
 //! Rule files and generations of the chain on disk, so that any of the last ones can be put in force again.
 //!
 //! ```text
-//! DATA/rules/files/SHA256              a rule file; beside it SHA256.minisig if it was signed
+//! DATA/rules/files/SHA256              a rule file; beside it, where there are such, its signature (SHA256.minisig),
+//!                                      a script's fixtures (.fixtures), and that it was built into a host (.built-in)
 //! DATA/rules/generations/NUMBER.json   one generation, never changed once written; the highest number is in force
 //! DATA/rules/stored.json               versions that were stored without being put in force
 //! DATA/rules/proven                    number of the last generation that came through its probation
+//! DATA/rules/key                       with which this host vouches for what was built into it
 //! ```
 //! Promises: a file is written whole and flushed or is not there; what is read was checked against its digest; a number
 //! is given once, whatever happens to the generation; folders are the owner's alone. A generation that cannot be read is
@@ -18,10 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use hmac::{Hmac, Mac};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use sha2::Sha256;
 
+use super::cache;
 use super::load::{self, SIZE_MAX};
 use record::{FORMAT, GenerationRecord, StoredRule};
 
@@ -49,6 +54,23 @@ pub enum ArchiveError {
     #[error("{} was written by a newer host (format {found}, this one reads up to {FORMAT}); update the host", path.display())]
     Newer { path: PathBuf, found: u64 },
 }
+
+/// A rule file with what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    pub bytes: Bytes,
+    /// In minisign's format.
+    pub signature: Option<String>,
+    /// Of a script, as [`super::fixture::section`] writes them; a component carries its own.
+    pub fixtures: Bytes,
+    /// Whether it is, or was, built into this host.
+    pub built_in: bool,
+}
+
+/// What stands at the end of the names of the files that belong to a rule file.
+const SIGNATURE: &str = ".minisig";
+const FIXTURES: &str = ".fixtures";
+const BUILT_IN: &str = ".built-in";
 
 /// The archive of one host.
 #[derive(Debug)]
@@ -79,36 +101,60 @@ impl Archive {
         self.folder.join("generations")
     }
 
-    /// Keeps a file under its digest. A damaged one of that digest is written again.
+    fn beside(&self, digest: &str, ending: &str) -> PathBuf {
+        self.files().join(format!("{digest}{ending}"))
+    }
+
+    /// Keeps a file under its digest, with what belongs to it. A damaged one of that digest is written again; fixtures are
+    /// those it came with last.
     ///
     /// # Errors
     /// [`ArchiveError::Io`].
-    pub fn keep(&self, digest: &str, bytes: &[u8], signature: Option<&str>) -> Result<(), ArchiveError> {
-        let path = self.files().join(digest);
-        if !std::fs::read(&path).is_ok_and(|known| known == bytes) {
-            write_whole(&path, bytes)?;
+    pub fn keep(&self, digest: &str, kept: &Kept) -> Result<(), ArchiveError> {
+        let Kept { bytes, signature, fixtures, built_in } = kept;
+        write_unless_there(&self.files().join(digest), bytes)?;
+        if let Some(signature) = signature {
+            write_unless_there(&self.beside(digest, SIGNATURE), signature.as_bytes())?;
         }
-        let beside = self.files().join(format!("{digest}.minisig"));
-        match signature {
-            Some(text) if !std::fs::read(&beside).is_ok_and(|known| known == text.as_bytes()) => {
-                write_whole(&beside, text.as_bytes())
-            }
-            _ => Ok(()),
+        if !fixtures.is_empty() {
+            write_unless_there(&self.beside(digest, FIXTURES), fixtures)?;
         }
+        if *built_in {
+            let key = self.key().map_err(|cause| ArchiveError::Io { act: "make", path: self.key_file(), cause })?;
+            let word = load::hex(&vouched(&key, digest).finalize().into_bytes());
+            write_unless_there(&self.beside(digest, BUILT_IN), word.as_bytes())?;
+        }
+        Ok(())
     }
 
-    /// A file by its digest, with its signature.
+    /// A file by its digest, with what belongs to it.
     ///
     /// # Errors
     /// [`ArchiveError`] if it is not there or not what it was.
-    pub fn file(&self, digest: &str) -> Result<(Bytes, Option<String>), ArchiveError> {
+    pub fn file(&self, digest: &str) -> Result<Kept, ArchiveError> {
         let path = self.files().join(digest);
         let bytes = read_limited(&path, SIZE_MAX)?;
         if load::digest(&bytes) != digest {
             return Err(ArchiveError::File { path });
         }
-        let signature = std::fs::read_to_string(self.files().join(format!("{digest}.minisig"))).ok();
-        Ok((bytes.into(), signature))
+        let signature = std::fs::read_to_string(self.beside(digest, SIGNATURE)).ok();
+        let fixtures = read_limited(&self.beside(digest, FIXTURES), SIZE_MAX).unwrap_or_default().into();
+        Ok(Kept { bytes: bytes.into(), signature, fixtures, built_in: self.was_built_in(digest) })
+    }
+
+    /// Whether this host, or an earlier version of it, had the file built in.
+    fn was_built_in(&self, digest: &str) -> bool {
+        let Ok(word) = std::fs::read_to_string(self.beside(digest, BUILT_IN)) else { return false };
+        let (Some(key), Some(word)) = (cache::read_key(&self.key_file()), unhex(&word)) else { return false };
+        vouched(&key, digest).verify_slice(&word).is_ok()
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.folder.join(cache::KEY_FILE)
+    }
+
+    fn key(&self) -> io::Result<[u8; cache::KEY_BYTES]> {
+        cache::key(&self.folder, "what was built into this host counts as signed for as long as it is")
     }
 
     /// Numbers of all generations there are, readable or not, lowest first.
@@ -183,7 +229,8 @@ impl Archive {
         for entry in std::fs::read_dir(&folder).map_err(io)? {
             let entry = entry.map_err(io)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !named.contains(name.trim_end_matches(".minisig")) {
+            let digest = [SIGNATURE, FIXTURES, BUILT_IN].iter().find_map(|ending| name.strip_suffix(ending));
+            if !named.contains(digest.unwrap_or(&name)) {
                 remove(&entry.path())?;
             }
         }
@@ -221,6 +268,23 @@ impl Archive {
     pub fn prove(&self, number: u64) -> Result<(), ArchiveError> {
         write_whole(&self.folder.join("proven"), number.to_string().as_bytes())
     }
+}
+
+/// What vouches for a file: it was built into the host that holds the key.
+fn vouched(key: &[u8; cache::KEY_BYTES], digest: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new(key.into());
+    mac.update(b"daybridge built-in rule 1\0");
+    mac.update(digest.as_bytes());
+    mac
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+fn write_unless_there(path: &Path, bytes: &[u8]) -> Result<(), ArchiveError> {
+    if std::fs::read(path).is_ok_and(|known| known == bytes) { Ok(()) } else { write_whole(path, bytes) }
 }
 
 /// Writes a value with its format and a digest over it, so that damage shows.

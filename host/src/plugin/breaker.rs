@@ -283,6 +283,15 @@ impl Observer for Breaker {
         Ok(())
     }
 
+    fn would_admit(&self, rule: &RuleVersion, function: &'static str) -> Result<(), FaultKind> {
+        let state = self.lock();
+        let circuit = state.circuits.get(rule).and_then(|circuits| circuits.get(Duty::of(function) as usize));
+        match circuit.and_then(|circuit| circuit.open.as_ref()) {
+            Some(open) if self.clock.now() < open.until => Err(FaultKind::SetAside { until: open.until }),
+            _ => Ok(()),
+        }
+    }
+
     fn called(&self, called: &Called<'_>) {
         let duty = Duty::of(called.function);
         let now = self.clock.now();

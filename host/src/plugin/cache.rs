@@ -19,9 +19,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Chain;
 
 /// The file with the key, in the folder itself: the folder is readable by its owner alone.
-const KEY_FILE: &str = "key";
+pub const KEY_FILE: &str = "key";
 /// One block of the hash.
-const KEY_BYTES: usize = 64;
+pub const KEY_BYTES: usize = 64;
 const MAC_BYTES: usize = 32;
 /// Told to the MAC first, so that the key can never be made to vouch for anything else.
 const PURPOSE: &[u8] = b"daybridge compiled rule 1\0";
@@ -73,7 +73,7 @@ impl Cache {
         if let Some(what) = unsafe_to_use(&meta) {
             return Err(CacheError::Unsafe { folder: folder.to_owned(), what });
         }
-        let key = key(folder).map_err(file("make a key in"))?;
+        let key = key(folder, "its rules are compiled again").map_err(file("make a key in"))?;
         Ok(Self { folder: folder.to_owned(), key, told: AtomicBool::new(false) })
     }
 
@@ -185,9 +185,9 @@ pub fn open_or_tell(folder: &Path) -> Option<Cache> {
         .ok()
 }
 
-/// The key of the folder: the one that is there if nobody else could read it, or a new one, with which nothing kept before
-/// is vouched for.
-fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
+/// The key of a folder: the one that is there if nobody else could read it, or a new one, with which nothing kept before
+/// is vouched for; `then` says what that means.
+pub fn key(folder: &Path, then: &'static str) -> io::Result<[u8; KEY_BYTES]> {
     let path = folder.join(KEY_FILE);
     if let Some(key) = read_key(&path) {
         return Ok(key);
@@ -198,7 +198,7 @@ fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     file.write_all(&key)?;
     file.as_file().sync_all()?;
     if path.symlink_metadata().is_ok() {
-        tracing::warn!(file = %path.display(), "The key of the compiled rules is damaged or open to others; they are compiled again");
+        tracing::warn!(file = %path.display(), "A key of this host is damaged or open to others and is made anew; {then}");
         fs::remove_file(&path)?;
     }
     match file.persist_noclobber(&path) {
@@ -208,7 +208,8 @@ fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     }
 }
 
-fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
+/// The key in a file; none if it is damaged or open to others.
+pub fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_file() || meta.len() != KEY_BYTES as u64 || readable_by_others(&meta) {
         return None;

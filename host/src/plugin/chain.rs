@@ -316,7 +316,8 @@ impl Rules for Chain {
     }
 
     async fn passed_over(&self, call: Call<'_>) -> Vec<PassedOver> {
-        let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
+        // Somebody looks: that is no call that anybody should count, keep or act on.
+        let (steps, id, direction) = (self.looked_at().steps, call.id.to_owned(), call.direction);
         let input = run::Input { source: call.source.clone(), draft: None, keep: false };
         let ran = self.engine.run(move || run::judge(&steps, &id, direction, input)).await;
         let steps = ran.map(|trace| trace.steps).unwrap_or_default();

@@ -21,8 +21,11 @@ use super::load::SIZE_MAX;
 /// The hidden command that compiles.
 pub const COMMAND: &str = "compile-rule";
 
-/// Wall time, in case the child waits for something: far more than the processor time takes on a busy machine.
-const WALL: Duration = Duration::from_secs(120);
+/// Wall time besides the processor time allowed, in case the child waits for something. It is long: a busy machine may
+/// give the child a small part of its time.
+const WALL_BESIDE: Duration = Duration::from_secs(60);
+/// How much longer than its processor time a child may take on a busy machine.
+const WALL_TIMES: u64 = 3;
 /// Of what the child says about its end.
 const STDERR_MAX: u64 = 16 << 10;
 
@@ -38,6 +41,18 @@ impl Default for CompileLimits {
     /// The largest script engines known take 12 s and less than that memory.
     fn default() -> Self {
         Self { seconds: 20, memory_mib: 1024 }
+    }
+}
+
+impl CompileLimits {
+    /// Less than this and the rules that come with the host could not be compiled, its script engine least of all.
+    pub const MINIMUM: CompileLimits = CompileLimits { seconds: 5, memory_mib: 256 };
+    /// More than this and a person who waits for a rule would think that the host is stuck: the command line waits five minutes.
+    pub const MAXIMUM: CompileLimits = CompileLimits { seconds: 60, memory_mib: 16 << 10 };
+
+    /// How long the host waits for the child altogether.
+    fn wall(self) -> Duration {
+        WALL_BESIDE.saturating_add(Duration::from_secs(self.seconds.saturating_mul(WALL_TIMES)))
     }
 }
 
@@ -77,12 +92,16 @@ impl Compiler {
 pub enum CompileError {
     #[error("{0}")]
     Refused(String),
-    #[error("it takes more than {seconds} s of processor time to compile; make the rule smaller")]
+    #[error(
+        "it takes more than {seconds} s of processor time to compile; make the rule smaller, or raise gate.compile_seconds"
+    )]
     Time { seconds: u64 },
-    #[error("it takes more than {mib} MiB of memory to compile; make the rule smaller")]
+    #[error(
+        "it takes more than {mib} MiB of memory to compile; make the rule smaller, or raise gate.compile_memory_mib"
+    )]
     Memory { mib: u64 },
-    #[error("the compiler did not answer within {} s; try again when the machine is less busy", WALL.as_secs())]
-    Wall,
+    #[error("the compiler did not answer within {seconds} s; try again when the machine is less busy")]
+    Wall { seconds: u64 },
     #[error("the compiler ended unasked ({0}); try again, and if it ends again make the rule smaller")]
     Ended(String),
     #[error("the compiler {} cannot be started: {cause}", program.display())]
@@ -100,7 +119,7 @@ pub fn compile(program: &Path, limits: CompileLimits, component: &[u8]) -> Resul
     command.env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = Reaped(command.spawn().map_err(start)?);
-    let (status, code, words) = exchange(child, component)?;
+    let (status, code, words) = exchange(child, component, limits.wall())?;
     if status.success() && !code.is_empty() && code.len() as u64 <= CODE_MAX {
         return Ok(code);
     }
@@ -110,7 +129,7 @@ pub fn compile(program: &Path, limits: CompileLimits, component: &[u8]) -> Resul
 type Answer = (ExitStatus, Vec<u8>, String);
 
 /// Hands the component over and takes in what comes back, for so long and no longer.
-fn exchange(mut child: Reaped, component: &[u8]) -> Result<Answer, CompileError> {
+fn exchange(mut child: Reaped, component: &[u8], wall: Duration) -> Result<Answer, CompileError> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
     else {
@@ -125,9 +144,11 @@ fn exchange(mut child: Reaped, component: &[u8]) -> Result<Answer, CompileError>
         });
         // A child that ended early breaks the pipe; why is in what it said.
         let writing = scope.spawn(move || stdin.write_all(component));
-        let code = match answered.recv_timeout(WALL) {
+        let code = match answered.recv_timeout(wall) {
             Ok(code) => Ok(code),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(CompileError::Wall),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(CompileError::Wall { seconds: wall.as_secs() })
+            }
         };
         // Ends the threads, too, whose pipes it holds.
         if code.is_err() || code.as_ref().is_ok_and(|code| code.len() as u64 > CODE_MAX) {

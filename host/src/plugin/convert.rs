@@ -73,29 +73,42 @@ fn flag(name: &str, flag: bool) -> wit::Field {
     wit::Field { name: name.to_owned(), value: wit::Value::Flag(flag) }
 }
 
-/// The draft with the edits made.
+/// Edits of a draft, all of which can be made.
+#[derive(Debug, Default, PartialEq)]
+pub struct Edits {
+    /// Names of the fields they set, in the rule's order.
+    pub names: Vec<String>,
+    /// What they set, besides the next two.
+    pub set: Vec<(Field, Value)>,
+    pub removed: Option<bool>,
+    pub mail_allowed: Option<bool>,
+}
+
+/// What a rule's edits come to, on a draft of which mail is allowed or not.
 ///
 /// # Errors
 /// One readable line naming the first edit that cannot be made.
-pub fn edited(draft: &Draft, edits: Vec<wit::Field>) -> Result<Draft, String> {
-    let mut draft = draft.clone();
+pub fn edits(mut mail_allowed: bool, edits: Vec<wit::Field>) -> Result<Edits, String> {
+    let mut all = Edits::default();
     for wit::Field { name, value } in edits {
         match (name.as_str(), value) {
-            (REMOVED, wit::Value::Flag(flag)) => draft.removed = flag,
-            (MAIL_ALLOWED, wit::Value::Flag(flag)) if flag && !draft.mail_allowed => {
+            (REMOVED, wit::Value::Flag(flag)) => all.removed = Some(flag),
+            (MAIL_ALLOWED, wit::Value::Flag(flag)) if flag && !mail_allowed => {
                 return Err("sets field mail-allowed to true, but mail can only be forbidden".to_owned());
             }
-            (MAIL_ALLOWED, wit::Value::Flag(flag)) => draft.mail_allowed = flag,
+            (MAIL_ALLOWED, wit::Value::Flag(flag)) => (mail_allowed, all.mail_allowed) = (flag, Some(flag)),
             (REMOVED | MAIL_ALLOWED, _) => return Err(format!("sets field {name} to something that is no flag")),
             (BODY_HTML, _) => return Err("sets field body-html, which is for reading only; set body".to_owned()),
             (_, value) => {
                 let field = named(&name)?;
                 let value = from_wit(&field, value)?;
-                draft.appointment.set(&field, value).map_err(|wrong| wrong.to_string())?;
+                field.takes(&value).map_err(|wrong| wrong.to_string())?;
+                all.set.push((field, value));
             }
         }
+        all.names.push(name);
     }
-    Ok(draft)
+    Ok(all)
 }
 
 pub fn conflict(conflict: &Conflict) -> wit::Conflict {
@@ -459,6 +472,7 @@ fn by_word<T: Copy>(field: &Field, words: &[(T, &str)], text: &str) -> Result<T,
 mod tests {
     use super::*;
     use crate::model::Body;
+    use crate::plugin::passage::Passage;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -504,8 +518,9 @@ mod tests {
         let empty = Appointment::new("", Time::AllDay { first: NaiveDate::MIN, last: NaiveDate::MIN });
         let fields = fields(&full());
         assert_eq!(fields.len(), Field::FIXED.len() + 3, "a field was lost: {fields:?}");
-        let draft = Draft { appointment: empty, removed: false, mail_allowed: true };
-        assert_eq!(edited(&draft, fields).unwrap().appointment, full());
+        let mut passage = Passage::new(empty, None);
+        passage.go_on(edits(true, fields).unwrap());
+        assert_eq!(passage.draft.appointment, full());
     }
 
     #[test]
@@ -533,7 +548,6 @@ mod tests {
 
     #[test]
     fn a_bad_edit_is_named_and_nothing_is_done() {
-        let draft = Draft { appointment: full(), removed: false, mail_allowed: false };
         let span = |start, end| wit::Span {
             start,
             end,
@@ -542,11 +556,11 @@ mod tests {
             local_end: String::new(),
         };
         let check = |name: &str, value: wit::Value, message: &str| {
-            let edits = vec![
+            let bad = vec![
                 wit::Field { name: "subject".into(), value: wit::Value::Text("changed".into()) },
                 wit::Field { name: name.into(), value },
             ];
-            assert_eq!(edited(&draft, edits).unwrap_err(), message);
+            assert_eq!(edits(false, bad).unwrap_err(), message);
         };
         check("colour", wit::Value::Empty, "names field colour, which this version does not know");
         check("subject", wit::Value::Number(1), "sets field subject to a number");

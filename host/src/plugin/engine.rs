@@ -60,9 +60,9 @@ pub struct EngineOptions {
 
 impl EngineOptions {
     /// Those of a host: compiled code is kept below its data folder, and compiled by this program in a process of its own.
-    pub fn of_host(data: &Path) -> Self {
+    pub fn of_host(data: &Path, compile_limits: CompileLimits) -> Self {
         let cache = Some(data.join("rules").join("compiled"));
-        Self { cache, compiler: Compiler::own(), compile_limits: CompileLimits::default() }
+        Self { cache, compiler: Compiler::own(), compile_limits }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
+use super::archive::Kept;
 use super::limits::Limits;
 use super::load::{self, Refused};
 use super::lookup::Kind;
@@ -172,6 +173,8 @@ pub(super) struct Source {
     pub signature: Option<String>,
     /// A script's fixtures, as [`fixture::section`] writes them, or what is wrong with them. A component carries its own.
     pub beside: Result<Bytes, String>,
+    /// Whether they are built into this host, or were into an earlier version of it, whatever they are called.
+    pub built_in: bool,
 }
 
 /// An entry with the bytes it means.
@@ -183,7 +186,14 @@ pub(super) struct Pin {
 
 impl Source {
     pub(super) fn new(bytes: Bytes, origin: Origin, signature: Option<String>) -> Self {
-        Self { digest: load::digest(&bytes), bytes, origin, signature, beside: Ok(Bytes::new()) }
+        let built_in = origin == Origin::BuiltIn && default_rules().iter().any(|(_, known)| *known == bytes.as_ref());
+        Self { digest: load::digest(&bytes), bytes, origin, signature, beside: Ok(Bytes::new()), built_in }
+    }
+
+    /// As the archive keeps it. Fixtures that cannot be read are not kept; a person was told of them.
+    pub(super) fn kept(&self) -> Kept {
+        let (bytes, signature, built_in) = (self.bytes.clone(), self.signature.clone(), self.built_in);
+        Kept { bytes, signature, fixtures: self.beside.clone().unwrap_or_default(), built_in }
     }
 
     /// With the fixtures that lie beside a script in the rules folder.

@@ -19,7 +19,8 @@ use super::lookup::LookupSource;
 pub use checks::{Fixtures, Recent, Trials};
 pub(super) use compare::file_lines;
 pub use report::{
-    FixtureLine, GateReport, RefusedFile, ReplayLine, ReplaySummary, RuleChange, RuleChangeKind, VersionRef,
+    FieldValues, FixtureLine, GateReport, RefusedFile, ReplayLine, ReplaySummary, RuleChange, RuleChangeKind,
+    VersionRef,
 };
 
 /// Fixtures whose failures are listed one by one; the rest are counted.
@@ -31,7 +32,17 @@ pub trait Checks: Send + Sync {
     fn fixtures(&self, file: &str, rule: Fixtures<'_>, alone: &Chain) -> Vec<FixtureLine>;
 
     /// Takes the recorded calls through both chains; nothing if none are recorded. Called on a thread that may wait.
-    fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary>;
+    fn replay(&self, old: &Chain, new: &Chain, showing: Showing) -> Option<ReplaySummary>;
+}
+
+/// What a report shows of the recorded calls that come out otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Showing {
+    /// Names of fields.
+    #[default]
+    Names,
+    /// Their values, too: personal data, for the person who asked and for nobody else.
+    Values,
 }
 
 /// Tries nothing.
@@ -43,7 +54,7 @@ impl Checks for NoChecks {
         Vec::new()
     }
 
-    fn replay(&self, _: &Chain, _: &Chain) -> Option<ReplaySummary> {
+    fn replay(&self, _: &Chain, _: &Chain, _: Showing) -> Option<ReplaySummary> {
         None
     }
 }
@@ -54,6 +65,7 @@ pub(super) struct Gate {
     pub engine: Engine,
     pub lookups: Arc<dyn LookupSource>,
     pub checks: Arc<dyn Checks>,
+    pub showing: Showing,
 }
 
 /// A chain in force, as the gate compares with it.
@@ -66,6 +78,11 @@ impl Gate {
     /// The same gate for what was tried before: it loads, and tries nothing more.
     pub fn untried(&self) -> Self {
         Self { checks: Arc::new(NoChecks), ..self.clone() }
+    }
+
+    /// The same gate, with another form of report.
+    pub fn showing(self, showing: Showing) -> Self {
+        Self { showing, ..self }
     }
 
     /// Takes a proposed chain through everything. Loads and runs rules on the calling thread.
@@ -95,7 +112,7 @@ impl Gate {
         report.unchanged = report.rules.is_empty() && now.is_some();
         if !report.unchanged {
             self.own_fixtures(pins, &entries, before, &mut report);
-            report.replay = now.and_then(|now| self.checks.replay(now.chain, &chain));
+            report.replay = now.and_then(|now| self.checks.replay(now.chain, &chain, self.showing));
         }
         report.objections = objections(&report);
         report.warnings = warnings(pins, &chain);

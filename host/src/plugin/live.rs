@@ -26,12 +26,13 @@ pub use change::{Change, Install, Place};
 pub use error::LifecycleError;
 pub use history::{Compared, DiffSide, HistoryLine, VersionLine};
 
-use super::archive::Archive;
 use super::archive::record::{Cause, EntryRecord, GenerationRecord, Held, Sources, StoredRule};
+use super::archive::{Archive, Kept};
 use super::chain::{Chain, LoadError};
+use super::compile::CompileLimits;
 use super::engine::Engine;
 use super::entry::{ChainConfig, Origin, Pin, Source};
-use super::gate::{Checks, Gate, GateReport, InForce, NoChecks, Passed};
+use super::gate::{Checks, Gate, GateReport, InForce, NoChecks, Passed, Showing};
 use super::load::Refused;
 use super::lookup::LookupSource;
 use super::observe::Observers;
@@ -52,6 +53,8 @@ pub struct GateSettings {
     pub keep_generations: usize,
     /// Calls of a changed rule within which a fault takes its generation back; 0 for no probation.
     pub probation_calls: u64,
+    /// What compiling one new rule may take.
+    pub compile: CompileLimits,
     pub trust: Trust,
 }
 
@@ -61,6 +64,7 @@ impl Default for GateSettings {
             watch: WatchMode::Swap,
             keep_generations: super::archive::GENERATIONS_MIN,
             probation_calls: 50,
+            compile: CompileLimits::default(),
             trust: Trust::default(),
         }
     }
@@ -265,6 +269,14 @@ impl Live {
     /// [`LifecycleError`] if there is no such version, generation or place, or the file brought along is refused; that one
     /// of the chain's is stands in the report.
     pub fn propose(&self, change: Change, by: &str) -> Result<Proposed, LifecycleError> {
+        self.propose_showing(change, by, Showing::Names)
+    }
+
+    /// As [`Live::propose`], with what the report is to show of the recorded calls.
+    ///
+    /// # Errors
+    /// As [`Live::propose`].
+    pub fn propose_showing(&self, change: Change, by: &str, showing: Showing) -> Result<Proposed, LifecycleError> {
         let (record, chain, config) = {
             let state = self.state();
             (Arc::clone(&state.record), self.current(), state.config.clone())
@@ -275,7 +287,7 @@ impl Live {
         let (pins, added) = (&planned.chain.pins, &planned.chain.added);
         let whole = pins.iter().all(|pin| pin.source.is_ok() || !pin.entry.enabled);
         let known = planned.restores.filter(|_| whole).and_then(|number| self.remembered(number));
-        let gate = &self.shared.parts.gate;
+        let gate = self.shared.parts.gate.clone().showing(showing);
         // The way back is short: what is restored was tried before it was in force.
         let (report, passed) = match known {
             Some(chain) => {
@@ -368,7 +380,7 @@ impl Live {
         let (rule, source) = proposed.brought.ok_or(LifecycleError::NothingToStore)?;
         let archive = &self.shared.parts.archive;
         let _alone = self.state();
-        archive.keep(&rule.digest, &source.bytes, source.signature.as_deref()).map_err(LifecycleError::Archive)?;
+        archive.keep(&rule.digest, &source.kept()).map_err(LifecycleError::Archive)?;
         let digest = rule.digest.clone();
         tracing::info!(
             rule.name = rule.rule,
@@ -419,8 +431,7 @@ impl Parts {
         let record = GenerationRecord { number, digest, at, cause, by, note, before, restores, sources, entries };
         for (pin, entry) in plan.pins.iter().zip(&record.entries) {
             if let (Ok(source), Some(digest)) = (&pin.source, &entry.digest) {
-                let signature = source.signature.as_deref();
-                self.archive.keep(digest, &source.bytes, signature).map_err(LifecycleError::Archive)?;
+                self.archive.keep(digest, &source.kept()).map_err(LifecycleError::Archive)?;
             }
         }
         self.archive.write(&record).map_err(LifecycleError::Archive)?;
@@ -452,20 +463,17 @@ impl Parts {
     fn archived(&self, record: &EntryRecord) -> Result<Source, Arc<Refused>> {
         let failed = |reason: String| Arc::new(Refused::Archive(reason));
         let digest = record.digest.as_deref().unwrap_or_default();
-        let (bytes, signature) = self.archive.file(digest).map_err(|error| {
+        let kept = self.archive.file(digest).map_err(|error| {
             failed(format!(
                 "cannot be taken from the archive: {}; install it again: daybridge rules install {}",
                 crate::error::Chain(&error),
                 record.file
             ))
         })?;
-        Ok(Source {
-            bytes,
-            digest: digest.to_owned(),
-            origin: record.origin(),
-            signature,
-            beside: Ok(bytes::Bytes::new()),
-        })
+        let Kept { bytes, signature, fixtures, built_in } = kept;
+        let source = Source::new(bytes, record.origin(), signature);
+        let built_in = built_in || source.built_in;
+        Ok(Source { beside: Ok(fixtures), built_in, ..source })
     }
 
     /// A file the operator trusts, or why not.

@@ -20,6 +20,15 @@ pub trait Observer: Send + Sync {
         Ok(())
     }
 
+    /// As [`Observer::admit`], asked by somebody who only looks: nothing may come of it.
+    ///
+    /// # Errors
+    /// As [`Observer::admit`].
+    fn would_admit(&self, rule: &RuleVersion, function: &'static str) -> Result<(), FaultKind> {
+        let _ = (rule, function);
+        Ok(())
+    }
+
     /// Somebody did not admit a call, so it was not made.
     fn kept_out(&self, rule: &RuleVersion, function: &'static str) {
         let _ = (rule, function);
@@ -81,6 +90,21 @@ impl Observers {
     #[must_use]
     pub fn and(&self, observer: Arc<dyn Observer>) -> Self {
         Self(self.0.iter().cloned().chain([observer]).collect())
+    }
+
+    /// Keeps out what these keep out, and tells them nothing.
+    #[must_use]
+    pub fn looking(&self) -> Self {
+        Self::new([Arc::new(Looking(self.clone())) as Arc<dyn Observer>])
+    }
+}
+
+/// Somebody who looks at what the rules do, without anybody else knowing.
+struct Looking(Observers);
+
+impl Observer for Looking {
+    fn admit(&self, rule: &RuleVersion, function: &'static str, _: &str) -> Result<(), FaultKind> {
+        self.0.0.iter().try_for_each(|observer| observer.would_admit(rule, function))
     }
 }
 

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::bindings::daybridge::rules::types as wit;
-use super::convert;
+use super::convert::{self, Edits};
 use crate::model::{Appointment, Field, Value};
 use crate::rules::Draft;
 
@@ -103,10 +103,17 @@ impl Passage {
         &self.source
     }
 
-    /// Goes on with the draft that a rule's edits made, and the names of the fields they set.
-    pub fn go_on(&mut self, draft: Draft, edited: &[String]) {
-        self.draft = draft;
-        self.touched.extend(edited.iter().filter_map(|name| Field::named(name)));
+    /// Goes on with what a rule's edits make of the draft.
+    pub fn go_on(&mut self, edits: Edits) {
+        let Edits { names: _, set, removed, mail_allowed } = edits;
+        self.draft.removed = removed.unwrap_or(self.draft.removed);
+        self.draft.mail_allowed = mail_allowed.unwrap_or(self.draft.mail_allowed);
+        for (field, value) in set {
+            // Each field takes its value, or there were no such edits.
+            if self.draft.appointment.set(&field, value).is_ok() {
+                self.touched.insert(field);
+            }
+        }
     }
 
     /// What a rule is shown of the source.
@@ -182,12 +189,12 @@ mod tests {
     fn the_draft_crosses_where_it_differs() {
         let mut passage = Passage::new(source(), None);
         assert_eq!(passage.difference(&Reads::default()), []);
-        let mut draft = passage.draft.clone();
-        draft.appointment.body = Body::plain("other");
-        draft.appointment.custom.remove("area");
-        (draft.removed, draft.mail_allowed) = (true, false);
-        let edited = ["subject", "body", "custom.area", "removed", "mail-allowed"].map(str::to_owned);
-        passage.go_on(draft, &edited);
+        let set = vec![
+            (Field::Subject, Value::Text("Budget".into())),
+            (Field::Body, Value::Text("other".into())),
+            (Field::Custom("area".into()), Value::Empty),
+        ];
+        passage.go_on(Edits { names: Vec::new(), set, removed: Some(true), mail_allowed: Some(false) });
         let shown = |read: &[&str]| passage.difference(&reads(read));
         let field = |name: &str, value| wit::Field { name: name.to_owned(), value };
         let flags = [field("removed", wit::Value::Flag(true)), field("mail-allowed", wit::Value::Flag(false))];

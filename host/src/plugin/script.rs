@@ -1,8 +1,8 @@
 //! Rules that are scripts: from a `.js` file to a rule in the JavaScript engine that comes with the host.
 //!
 //! Promises: a script goes through the same gate and runs under the same limits as any rule, its compiler included; the
-//! engine is compiled once per host and a script in about a millisecond, without machine code of its own; a mistake is told
-//! in one line with file, line and column. Must not know: where files come from, JavaScript.
+//! engine is compiled once per host, in the background when it starts, and a script in about a millisecond, without machine
+//! code of its own; a mistake is told in one line with file, line and column. Must not know: where files come from, JavaScript.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,6 +82,15 @@ fn text(bytes: &[u8]) -> Result<&str, Refused> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| Refused::ScriptNotText { at: error.valid_up_to() })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Gets the engine ready, so that the first script need not wait for its compiler: one to two seconds, once per host and
+/// version of it. Blocks; a script that comes meanwhile waits for this and compiles nothing twice.
+///
+/// # Errors
+/// [`Refused`]; the first script is then refused with the same words.
+pub fn prepare(engine: &Engine) -> Result<(), Refused> {
+    javascript(engine).map(drop)
 }
 
 /// The engine, compiled and linked at the first call.

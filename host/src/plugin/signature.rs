@@ -1,7 +1,7 @@
 //! Detached signatures of rule files in [minisign](https://jedisct1.github.io/minisign/)'s format (ed25519).
 //!
 //! Promises: where signatures are required, a file is a rule only if a key that the operator trusts signed exactly its
-//! bytes; what is built into this host counts as signed. Keys made here work with the minisign program and the other way
+//! bytes; what is or was built into this host counts as signed. Keys made here work with the minisign program and the other way
 //! round. Must not know: where files and keys lie.
 
 use std::io::Cursor;
@@ -10,8 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minisign::{KeyPair, PublicKey, SecretKeyBox, SignatureBox};
 
-use super::default_rules;
-use super::entry::{Origin, SIGNATURE_BYTES_MAX, Source};
+use super::entry::{SIGNATURE_BYTES_MAX, Source};
 use super::limits::clean;
 use super::load::{Refused, digest};
 
@@ -75,7 +74,7 @@ impl Trust {
     /// # Errors
     /// [`Refused::Signature`].
     pub(super) fn check(&self, source: Source) -> Result<Source, Refused> {
-        if !self.required || built_in(&source) {
+        if !self.required || source.built_in {
             return Ok(source);
         }
         let signature = source.signature.as_deref().ok_or(SignatureError::Missing);
@@ -90,11 +89,6 @@ impl Trust {
         minisign::verify(&signer.0, &signature, Cursor::new(bytes), true, false, true)
             .map_err(|_| SignatureError::Content { key })
     }
-}
-
-/// Whether these are bytes this host was built with, whatever they were called when they came.
-fn built_in(source: &Source) -> bool {
-    source.origin == Origin::BuiltIn && default_rules().iter().any(|(_, bytes)| *bytes == source.bytes.as_ref())
 }
 
 /// The signature and the key it names, as people write it. Lengths are checked here, since the library relies on them.

@@ -2,8 +2,10 @@
 // `Area: North`, and a category that somebody sets there goes back into the column.
 
 const PREFIX = "Area: ";
+/** @param {string} name */
 const isArea = (name) => name.startsWith(PREFIX);
 
+/** @type {Daybridge.Rule} */
 export default {
   name: "custom-column",
   purpose: "Shows the CRM column comm_area as a category in Exchange, and takes it back",

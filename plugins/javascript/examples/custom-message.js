@@ -1,6 +1,7 @@
 // Own words for failures: what people of this company should do when the sync cannot go on. Stands before `messages.wasm` in
 // the chain; what it says nothing about is worded there.
 
+/** @type {Record<string, { title: string, hint: string, next?: Daybridge.NextStep }>} */
 const WORDS = {
   "mailbox-full": {
     title: "Your mailbox is full",
@@ -17,6 +18,7 @@ const WORDS = {
   },
 };
 
+/** @type {Daybridge.Rule} */
 export default {
   name: "custom-message",
   purpose: "Words some failures as our help desk does, and refuses support visits without a case",

@@ -7,7 +7,7 @@ use daybridge::control::client::{Client, ClientError};
 use daybridge::control::{ChangeOrder, CommitOrder, Desk, FileOrder, InstallOrder};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::guests;
-use daybridge_tests::host::TestHost;
+use daybridge_tests::host::{Servers, TestHost};
 use daybridge_tests::program::{self, Outcome};
 use daybridge_tests::time::day;
 use daybridge_tests::user::SUSAN;
@@ -103,7 +103,7 @@ async fn r14_what_is_no_rule_is_refused_at_all_three_doors_and_the_old_chain_run
 
         // The API.
         let order = InstallOrder { file: FileOrder::new("category.wasm", &bytes), ..InstallOrder::default() };
-        let refused = client.propose_rules(&ChangeOrder::Install(order)).await.expect_err(what);
+        let refused = client.propose_rules(&ChangeOrder::Install(order), false).await.expect_err(what);
         let ClientError::Refused(refusal) = refused else { panic!("{what}: {refused:?}") };
         assert_eq!((refusal.code.as_str(), refusal.message.lines().count()), ("rule-refused", 1), "{what}");
         let large = what == "100 MB";
@@ -125,6 +125,58 @@ async fn r14_what_is_no_rule_is_refused_at_all_three_doors_and_the_old_chain_run
         assert_eq!((door.generation().await, door.names().await), (1, vec!["category".to_owned()]), "{what}");
     }
     door.close().await;
+}
+
+/// The program itself, with the smallest limits that its configuration takes.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r14_a_bomb_for_the_compiler_is_refused_at_all_three_doors_and_the_old_chain_runs_on() {
+    let servers = Servers::start().await;
+    let (stage, rules) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    std::fs::write(rules.path().join("category.wasm"), guests::component("category")).expect("write");
+    let more = format!(
+        "rules_dir = \"{}\"\n[[rules]]\nfile = \"category.wasm\"\n[gate]\ncompile_seconds = 5\ncompile_memory_mib = 256\n",
+        rules.path().display()
+    );
+    let data = stage.path().join("state");
+    std::fs::write(stage.path().join("daybridge.toml"), servers.config(&data, &more)).expect("write");
+    let mut host = program::start(stage.path(), &["run", "--json"]);
+    host.json().await;
+    let client = Client::find(&data).expect("the running host is found");
+    let is_refusal = |message: &str| {
+        let limits = ["5 s of processor time", "256 MiB of memory"];
+        let mut starts = limits.iter().map(|limit| {
+            format!("rule file category.wasm cannot be compiled: it takes more than {limit} to compile; ")
+        });
+        starts.any(|start| message.contains(&start)) && message.lines().count() == 1
+    };
+    let as_before = async || {
+        let chain = client.rules().await.expect("the chain");
+        (chain.generation.number, chain.rules.into_iter().map(|rule| rule.name).collect::<Vec<_>>())
+    };
+    let (bomb, before) = (super::compiler::bomb(), (1, vec!["category".to_owned()]));
+
+    let file = stage.path().join("category.wasm");
+    std::fs::write(&file, &bomb).expect("write");
+    let outcome = program::run(stage.path(), &["rules", "install", "category.wasm", "--yes"]).await;
+    let first = outcome.stderr.lines().next().unwrap_or_default().to_owned();
+    assert!((outcome.code, is_refusal(&first)) == (1, true), "{}", outcome.stderr);
+    assert_eq!(as_before().await, before);
+
+    let order = InstallOrder { file: FileOrder::new("category.wasm", &bomb), ..InstallOrder::default() };
+    let refused = client.propose_rules(&ChangeOrder::Install(order), false).await.expect_err("a bomb");
+    let ClientError::Refused(refusal) = refused else { panic!("{refused:?}") };
+    assert!(refusal.code == "rule-refused" && is_refusal(&refusal.message), "{}", refusal.message);
+    assert_eq!(as_before().await, before);
+
+    std::fs::write(rules.path().join("category.wasm"), &bomb).expect("write");
+    let pending = wait_for("a refusal of what lies in the folder", || async {
+        client.status().await.expect("a status").rules_pending
+    })
+    .await;
+    assert!(is_refusal(&pending.message), "{}", pending.message);
+    assert_eq!(as_before().await, before);
+    assert_eq!(host.terminate().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,6 +250,10 @@ async fn r16_what_would_come_out_otherwise_is_shown_before_it_is_in_force() {
     let line = shown.stdout.lines().find(|line| line.contains("crm-to-exchange")).expect("a call that differs");
     assert!(line.ends_with(": crm-to-exchange: another subject"), "{}", shown.stdout);
     assert!(!shown.stdout.contains("Budget"), "names of fields, not values: {}", shown.stdout);
+    let values = door.cli(&["replay", "new.wasm", "--values"]).await;
+    let lines: Vec<&str> = values.stdout.lines().map(str::trim).collect();
+    let at = lines.iter().position(|line| line.starts_with("subject: ")).expect("the subject");
+    assert_eq!(&lines[at..at + 2], ["subject: \"Budget\"", "\"[CRM] Budget\""], "{}", values.stdout);
     assert_eq!(door.generation().await, 1);
 
     // A rule that would fail where none failed: it waits for a person.
@@ -210,7 +266,7 @@ async fn r16_what_would_come_out_otherwise_is_shown_before_it_is_in_force() {
         settings: Some(super::support::settings(serde_json::json!({"act": "panic"}))),
         ..InstallOrder::default()
     });
-    let proposal = door.client().propose_rules(&order).await.expect("a proposal");
+    let proposal = door.client().propose_rules(&order, false).await.expect("a proposal");
     assert!(proposal.report.replay.is_some_and(|replay| replay.new_faults > 0));
     door.close().await;
 }
@@ -221,7 +277,7 @@ async fn a_proposal_of_the_api_is_taken_once() {
     let client = door.client();
     let file = FileOrder::new("own.wasm", &guests::component("subject-tag"));
     let order = ChangeOrder::Install(InstallOrder { file, ..InstallOrder::default() });
-    let proposal = client.propose_rules(&order).await.expect("a proposal");
+    let proposal = client.propose_rules(&order, false).await.expect("a proposal");
     assert!(proposal.report.is_clean());
     let commit = CommitOrder { proposal: proposal.proposal.expect("a name"), store_only: false };
     assert_eq!(client.commit_rules(&commit).await.expect("in force").generation.number, 2);

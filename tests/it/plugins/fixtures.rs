@@ -1,6 +1,6 @@
 //! Fixtures: the form, what differs, those that travel with rules; and replay of recorded calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daybridge::clock::FixedClock;
@@ -14,6 +14,7 @@ use daybridge::plugin::{Chain, Engine, Observer, Observers, OnError, RuleEntry};
 use daybridge_tests::guests;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::generated;
 use super::support::{self, acting, at, engine, entry};
@@ -393,4 +394,42 @@ async fn a_replay_answers_lookups_as_they_were_answered_and_counts_the_others() 
     call.asked = vec![Question::UserByAddress(daybridge::model::Address::new("terry@example.com"))];
     let report = compare(&none, &lies, &[call], BUDGET);
     assert_eq!((report.unsure, report.changed[0].fields[0].new.contains("terry")), (0, true));
+}
+
+/// The fields of each span that begins on this thread, as `name: field=value ...`.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &tracing::span::Attributes<'_>, _: &tracing::Id, _: Context<'_, S>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!(" {field}={value:?}"));
+            }
+        }
+        let mut text = Text(attributes.metadata().name().to_owned());
+        attributes.record(&mut text);
+        self.0.lock().expect("no panic").push(text.0);
+    }
+}
+
+/// A span for each step, with what is needed to find it and nothing of the appointment.
+#[test]
+fn r24_each_step_of_a_call_is_a_span_without_anybodys_data() {
+    let two = ["subject-tag", "category"].map(|name| entry(name, json!({})));
+    let chain = support::chain(two.into());
+    let spans = Spans::default();
+    let listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+    let outcome = fixture::run(&chain, &fixture(&with(json!({ "expected": { "pass": {} } }))));
+    drop(listening);
+    println!("{outcome:?}");
+    let seen = spans.0.lock().expect("no panic").clone();
+    let steps: Vec<&String> = seen.iter().filter(|span| span.starts_with("step ")).collect();
+    assert_eq!(steps.len(), 2, "{seen:?}");
+    for (step, (rule, number)) in steps.iter().zip([("subject-tag", 1), ("category", 2)]) {
+        let names = format!("step rule.name={rule} rule.version=0.1.0 rule.step={number} rule.function=\"apply\" ");
+        assert!(step.starts_with(&names) && step.contains(" correlation="), "{step}");
+        assert!(!step.contains("Budget"), "{step}");
+    }
 }

@@ -11,10 +11,10 @@ use daybridge::model::{
     Address, Appointment, Body, Direction, Field, Link, Person, Response, Scalar, ShowAs, Time, User, UserId, Value,
 };
 use daybridge::plugin::lookup::{Kind, LookupSource, Unavailable};
-use daybridge::plugin::{Chain, ChainConfig, Live, Observers, RuleEntry, script};
+use daybridge::plugin::{Chain, ChainConfig, Compiler, Engine, EngineOptions, Live, Observers, RuleEntry, script};
 use daybridge::rules::{Call, Conflict, Draft, Failure, FaultKind, NextStep, Resolution, Rules, Verdict};
 use daybridge_tests::wait::{LIMIT, wait_for};
-use daybridge_tests::{guests, typescript};
+use daybridge_tests::{guests, program, typescript};
 use serde_json::{Value as Json, json};
 
 use super::support::{appointment, attendee, chain, engine, entry as rust_entry, judge, no_lookups, passed, settings};
@@ -424,6 +424,28 @@ fn processor_time() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let used = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
     used.filter_map(|text| Some(Duration::from_nanos(text.split(' ').next()?.parse().ok()?))).sum()
+}
+
+/// What takes a second is done before anybody saves a script.
+#[tokio::test]
+async fn the_engine_for_scripts_is_compiled_when_the_host_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = Some(folder.path().join("compiled"));
+    let options = EngineOptions { cache, compiler: Compiler::Program(program::path()), ..EngineOptions::default() };
+    let engine = Engine::with(options).expect("an engine");
+    let config = ChainConfig { folder: Some(folder.path().to_owned()), rules: Vec::new() };
+    let live = Live::new(config, engine.clone(), no_lookups(), Observers::default()).expect("a chain without rules");
+    assert_eq!(engine.compiled_count(), 0);
+    let tasks = Tasks::new();
+    live.watch(&tasks);
+    wait_for("the engine is compiled", || async { (engine.compiled_count() == 1).then_some(()) }).await;
+    // Waits for what is under way, and compiles nothing itself.
+    std::fs::write(folder.path().join("x.js"), body("draft.subject = 'now';")).expect("write");
+    let config = ChainConfig { folder: Some(folder.path().to_owned()), rules: vec![RuleEntry::new("x.js")] };
+    live.configure(config).expect("a script");
+    in_force(&live, "now").await;
+    assert_eq!(engine.compiled_count(), 1);
+    assert!(tasks.finish().await);
 }
 
 #[tokio::test]

@@ -391,16 +391,48 @@ fn a_version_that_was_stored_is_swapped_in_later() {
     assert!(matches!(change(&live, Change::Swap("nothing@1".into())), Err(LifecycleError::NoVersion { .. })));
     changed(&live, Change::Swap(digest[..8].to_owned()));
     assert_eq!(digest_of(&live, "category"), digest);
-    let compared = live.diff(DiffSide::Generation(1), DiffSide::Generation(2), false).expect("a comparison");
+    let compared = live.diff(DiffSide::Generation(1), DiffSide::Generation(2), None).expect("a comparison");
     assert_eq!(compared.rules.len(), 1);
     assert!(compared.files["category"][0].starts_with("bytes: "), "{:?}", compared.files);
     let files = live.diff(
         DiffSide::File { name: "a".into(), bytes: guests::component("category").into() },
         DiffSide::File { name: "b".into(), bytes: guests::component("subject-tag").into() },
-        false,
+        None,
     );
     let lines = files.expect("a comparison").files["category"].join("\n");
     assert!(lines.starts_with("name: category -> subject-tag\npurpose: "), "{lines}");
+}
+
+/// A script that names itself nowhere is called after its file.
+const SCRIPT: &str = "export default { purpose: 'Says who', apply(_, draft) { draft.location = 'one'; } };";
+
+#[test]
+fn a_script_keeps_its_name_and_its_fixtures() {
+    let stage = Stage::new(vec![entry("category", json!({}))]);
+    let live = stage.start();
+    let fixtures = json!([{
+        "name": "goes-to-one",
+        "direction": "crm-to-exchange",
+        "appointment": {"subject": "Budget", "time": {"start": "2026-11-24T10:00:00Z", "end": "2026-11-24T11:00:00Z", "zone": "Europe/Dublin"}},
+        "expected": {"pass": {"location": "one"}},
+    }]);
+    let script = |text: &str| Install {
+        fixtures: Some(fixtures.to_string()),
+        ..install("who-is-it.js", text.as_bytes().to_vec())
+    };
+    changed(&live, Change::Install(script(SCRIPT)));
+    let first = digest_of(&live, "who-is-it");
+    changed(&live, Change::Install(script(&SCRIPT.replace("'one'", "'one'.trim()"))));
+    let compared = live.diff(DiffSide::Generation(2), DiffSide::Generation(3), None).expect("a comparison");
+    assert_eq!(compared.files.keys().collect::<Vec<_>>(), ["who-is-it"]);
+    let by_version = live.diff(DiffSide::Version(first.clone()), DiffSide::Version(first.clone()), None);
+    assert_eq!(by_version.expect("a comparison").files.keys().collect::<Vec<_>>(), ["who-is-it"]);
+    drop(live);
+    // Swapped in from the archive, over a restart, it is tried on them as on the first day.
+    let live = stage.start();
+    let report = live.propose(Change::Swap(first), "test").expect("a proposal").report;
+    let tried: Vec<_> = report.fixtures.iter().map(|line| (line.name.as_str(), line.passed)).collect();
+    assert_eq!(tried, [("goes-to-one", true)]);
 }
 
 #[test]

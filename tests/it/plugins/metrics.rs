@@ -136,3 +136,16 @@ fn series_are_bounded_and_the_version_that_is_called_stays() {
     let newest = format!("0.{}.0", 3 * METRIC_VERSIONS_MAX - 1);
     assert_eq!(figures.sum("daybridge_rule_calls_total", &[("version", &newest)]), 1.0);
 }
+
+/// Somebody looks at what the rules would do: no figure moves, and nothing is kept of it.
+#[tokio::test]
+async fn looking_at_what_was_passed_over_counts_nowhere() {
+    let metrics = Metrics::default();
+    let source = appointment();
+    let call = Call { id: "crm:1", direction: CrmToExchange, source: &source };
+    let chain = watched(&metrics, "panic", 42);
+    assert!(chain.passed_over(call).await.is_empty());
+    assert!(!scrape(&metrics).1.contains("rule=\"panic\""));
+    let _ = chain.judge(call).await;
+    assert!(scrape(&metrics).1.contains("rule=\"panic\""), "a call does count");
+}

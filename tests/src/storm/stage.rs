@@ -473,7 +473,7 @@ impl Stage {
         std::fs::write(self.folder.path().join("daybridge.toml"), text).map_err(|error| error.to_string())?;
         let app = self.app()?;
         let proposal =
-            app.propose_rules(ChangeOrder::Reload { fresh: false }).await.map_err(|refusal| refusal.message)?;
+            app.propose_rules(ChangeOrder::Reload { fresh: false }, false).await.map_err(|refusal| refusal.message)?;
         let Some(name) = proposal.proposal else { return Ok(()) };
         let order = CommitOrder { proposal: name, store_only: false };
         app.commit_rules(&order).await.map(drop).map_err(|refusal| refusal.message)

@@ -82,10 +82,20 @@ pub(in crate::cli) struct ReplayArguments {
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
     host: HostChoice,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// What is shown of recorded calls.
+#[derive(Args)]
+struct Shown {
+    /// Show old and new values of what recorded calls would give otherwise, not names of fields alone. They are personal data.
+    #[arg(long)]
+    values: bool,
 }
 
 /// How a person agrees.
@@ -93,6 +103,8 @@ pub(in crate::cli) struct ReplayArguments {
 struct Say {
     #[command(flatten)]
     host: HostChoice,
+    #[command(flatten)]
+    shown: Shown,
     /// Put it in force without asking, even if fixtures fail or recorded calls meet new faults.
     #[arg(long)]
     yes: bool,
@@ -144,7 +156,7 @@ pub(super) async fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
         name: arguments.name.clone(),
         ..InstallOrder::default()
     };
-    let proposal = arguments.host.client()?.propose_rules(&ChangeOrder::Install(order)).await?;
+    let proposal = arguments.host.client()?.propose_rules(&ChangeOrder::Install(order), arguments.shown.values).await?;
     if arguments.json {
         return output::json(&proposal.report);
     }
@@ -191,7 +203,7 @@ impl Say {
     /// Proposes a change, shows what it would do, and carries it out if the person agrees.
     async fn through(&self, order: ChangeOrder, asking: Asking) -> Result<(), Failure> {
         let client = self.host.client()?;
-        let Proposal { proposal, report } = client.propose_rules(&order).await?;
+        let Proposal { proposal, report } = client.propose_rules(&order, self.shown.values).await?;
         if let Some(refused) = &report.refused {
             if self.json {
                 output::json(&json!({ "done": false, "report": report }))?;

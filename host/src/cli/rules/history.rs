@@ -33,6 +33,9 @@ pub(in crate::cli) struct DiffArguments {
     /// Also take the recorded calls through both.
     #[arg(long)]
     replay: bool,
+    /// With --replay: show old and new values of what comes out otherwise. They are personal data.
+    #[arg(long, requires = "replay")]
+    values: bool,
     #[command(flatten)]
     host: HostChoice,
     /// Print one JSON object.
@@ -96,7 +99,12 @@ fn show_history(history: &RuleHistory) {
 }
 
 pub(super) async fn diff(arguments: &DiffArguments) -> Result<(), Failure> {
-    let order = DiffOrder { old: side(&arguments.old)?, new: side(&arguments.new)?, replay: arguments.replay };
+    let order = DiffOrder {
+        old: side(&arguments.old)?,
+        new: side(&arguments.new)?,
+        replay: arguments.replay,
+        values: arguments.values,
+    };
     let compared = arguments.host.client()?.diff_rules(&order).await?;
     if arguments.json {
         return output::json(&compared);

@@ -5,10 +5,11 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use futures::StreamExt as _;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Shared, answer, invalid, sent};
@@ -27,9 +28,15 @@ pub(super) fn routes() -> Router<std::sync::Arc<dyn Desk>> {
         .route("/v1/rules/diff", post(diff))
 }
 
-async fn propose(State(desk): Shared, request: Request) -> Response {
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    values: bool,
+}
+
+async fn propose(State(desk): Shared, Query(Shown { values }): Query<Shown>, request: Request) -> Response {
     match upload(request.into_body()).await {
-        Ok(order) => answer(desk.propose_rules(order).await),
+        Ok(order) => answer(desk.propose_rules(order, values).await),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }

@@ -42,10 +42,23 @@ impl Chain {
 
     /// The same steps for a trial: nobody is told, nothing is counted or logged, and look-ups are answered by `lookups`.
     pub(in crate::plugin) fn rehearsed(&self, lookups: &Arc<dyn LookupSource>) -> Self {
-        let observers = Observers::default();
+        let chain = self.unobserved(&Observers::default());
         let prepare = |step: &Step| {
             let mut step = step.clone();
             step.callable.lookups = Arc::clone(lookups);
+            step
+        };
+        Self { steps: chain.steps.iter().map(prepare).collect(), ..chain }
+    }
+
+    /// The same steps with the host's own look-ups: nothing is counted or logged, and a rule that is set aside stays so.
+    pub(super) fn looked_at(&self) -> Self {
+        self.unobserved(&self.observers.looking())
+    }
+
+    fn unobserved(&self, observers: &Observers) -> Self {
+        let prepare = |step: &Step| {
+            let mut step = step.clone();
             step.callable.observers = observers.clone();
             (step.trial, step.log_level) = (true, Some(LogLevel::Off));
             step

@@ -9,7 +9,7 @@ use crate::model::{Appointment, Direction, Field, Person, User, UserId};
 use crate::plugin::bindings::daybridge::rules::types as wit;
 use crate::plugin::call::{Ask, Bad, Callable, Record};
 use crate::plugin::condition::Subject;
-use crate::plugin::convert::{self, Weight};
+use crate::plugin::convert::{self, Edits, Weight};
 use crate::plugin::entry::{LogLevel, OnError};
 use crate::plugin::limits::{Line, clean};
 use crate::plugin::load::Hook;
@@ -25,11 +25,7 @@ const FAILED: &str = "it failed, and its entry says that the chain goes on witho
 
 /// What a rule's answer to `apply` means for the chain.
 enum Outcome {
-    /// Without a draft: it changed nothing.
-    Pass {
-        draft: Option<Box<Draft>>,
-        edited: Vec<String>,
-    },
+    Pass(Edits),
     Stop(Box<Verdict>),
 }
 
@@ -85,11 +81,9 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
                 trace.passed_over = Some(FAILED.to_owned());
                 None
             }
-            Ok(Some(Outcome::Pass { draft: next, edited })) => {
-                if let Some(next) = next {
-                    passage.go_on(*next, &edited);
-                }
-                trace.edited = edited;
+            Ok(Some(Outcome::Pass(mut edits))) => {
+                trace.edited = std::mem::take(&mut edits.names);
+                passage.go_on(edits);
                 trace.after = keep.then(|| Box::new(passage.draft.clone()));
                 None
             }
@@ -144,13 +138,11 @@ impl Step {
     fn outcome(&self, draft: &Draft, verdict: wit::Verdict) -> Result<Outcome, Bad> {
         let rule = || self.callable.identity.rule.clone();
         Ok(match verdict {
-            wit::Verdict::Pass(edits) if edits.is_empty() => Outcome::Pass { draft: None, edited: Vec::new() },
             wit::Verdict::Pass(edits) => {
                 if convert::size(&edits) > self.callable.limits.answer {
                     return Err(Bad::TooLarge);
                 }
-                let edited = edits.iter().map(|edit| edit.name.clone()).collect();
-                Outcome::Pass { draft: Some(Box::new(convert::edited(draft, edits).map_err(Bad::Value)?)), edited }
+                Outcome::Pass(convert::edits(draft.mail_allowed, edits).map_err(Bad::Value)?)
             }
             wit::Verdict::Skip(reason) => {
                 Outcome::Stop(Box::new(Verdict::Skip { rule: rule(), reason: clean(&reason) }))

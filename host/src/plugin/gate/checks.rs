@@ -1,12 +1,13 @@
 //! The fixtures that travel with rules and the recorded calls, as the gate asks for them.
 //!
-//! Promises: bounded in time and length; what it says of recorded calls names fields and rules, never values.
+//! Promises: bounded in time and length; what it says of recorded calls names fields and rules, and values only where they
+//! were asked for.
 //! Must not know: where recordings are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Checks, FixtureLine, ReplayLine, ReplaySummary};
+use super::{Checks, FieldValues, FixtureLine, ReplayLine, ReplaySummary, Showing};
 use crate::plugin::chain::Chain;
 use crate::plugin::entry::Source;
 use crate::plugin::fixture::{self, Fixture, FixtureOutcome};
@@ -20,6 +21,9 @@ const CALLS_MAX: usize = 500;
 const BUDGET: Duration = Duration::from_secs(20);
 /// Lines in a report about recorded calls: more than anybody reads.
 const LINES_MAX: usize = 100;
+
+/// Letters of a value that are shown.
+const VALUE_MAX: usize = 300;
 
 /// Where the last recorded calls come from: at most so many, newest or not.
 pub type Recent = Arc<dyn Fn(usize) -> Vec<RecordedCall> + Send + Sync>;
@@ -74,9 +78,9 @@ impl Checks for Trials {
         }
     }
 
-    fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary> {
+    fn replay(&self, old: &Chain, new: &Chain, showing: Showing) -> Option<ReplaySummary> {
         let calls = (self.recent)(CALLS_MAX);
-        (!calls.is_empty()).then(|| summary(&replay::compare(old, new, &calls, BUDGET)))
+        (!calls.is_empty()).then(|| summary(&replay::compare(old, new, &calls, BUDGET), showing))
     }
 }
 
@@ -89,7 +93,7 @@ fn line(rule: &str, outcome: &FixtureOutcome) -> FixtureLine {
     FixtureLine { rule: rule.to_owned(), name: outcome.name.clone(), passed, text }
 }
 
-fn summary(report: &ReplayReport) -> ReplaySummary {
+fn summary(report: &ReplayReport, showing: Showing) -> ReplaySummary {
     let number = |count: usize| count as u64;
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let faults = report.new_faults.iter().map(|diff| (true, diff));
@@ -105,8 +109,31 @@ fn summary(report: &ReplayReport) -> ReplaySummary {
         lines: faults
             .chain(others)
             .take(LINES_MAX)
-            .map(|(fault, diff)| ReplayLine { key: diff.key.clone(), fault, text: outcome(diff) })
+            .map(|(fault, diff)| ReplayLine {
+                key: diff.key.clone(),
+                fault,
+                text: outcome(diff),
+                values: if showing == Showing::Values { values(diff) } else { Vec::new() },
+            })
             .collect(),
+    }
+}
+
+/// Old and new values of what is otherwise; where it is no field, the two answers in the rules' words.
+fn values(diff: &CallDiff) -> Vec<FieldValues> {
+    let shown = |name: &str, old: &str, new: &str| FieldValues { name: name.to_owned(), old: cut(old), new: cut(new) };
+    if diff.fields.is_empty() {
+        return vec![shown("answer", &diff.old.told, &diff.new.told)];
+    }
+    diff.fields.iter().map(|field| shown(&field.field, &field.old, &field.new)).collect()
+}
+
+/// A value on one line, of a length that people read.
+fn cut(value: &str) -> String {
+    let line = clean(value).replace('\n', " ");
+    match line.char_indices().nth(VALUE_MAX) {
+        Some((at, _)) => format!("{}...", line.get(..at).unwrap_or_default()),
+        None => line,
     }
 }
 

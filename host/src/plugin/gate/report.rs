@@ -1,6 +1,7 @@
 //! What the gate found, as a value that travels as JSON and reads as text.
 //!
-//! Promises: bounded; names fields and rules, and of values only what a fixture holds. Must not know: how it was found.
+//! Promises: bounded; names fields and rules, and of values only what a fixture holds and what was asked for.
+//! Must not know: how it was found.
 
 use std::fmt::{self, Write as _};
 
@@ -93,6 +94,17 @@ pub struct ReplayLine {
     /// Whether it is a fault that was not there before.
     pub fault: bool,
     pub text: String,
+    /// What differs, with its values: personal data. Empty unless they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<FieldValues>,
+}
+
+/// A value of the target before and after, as JSON, cut to a readable length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldValues {
+    pub name: String,
+    pub old: String,
+    pub new: String,
 }
 
 impl GateReport {
@@ -169,6 +181,10 @@ impl ReplaySummary {
         for line in self.lines.iter().take(LINES_SHOWN) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "    {}: {}", line.key, line.text);
+            for FieldValues { name, old, new } in &line.values {
+                let _ =
+                    writeln!(text, "        {name}: {old}\n        {:width$}  {new}", "", width = name.chars().count());
+            }
         }
         if let Some(more) = self.lines.len().checked_sub(LINES_SHOWN).filter(|more| *more > 0) {
             let _ = writeln!(text, "    ... and {more} more; see --json");

@@ -13,9 +13,9 @@ use super::{LifecycleError, Live, PlannedChain};
 use crate::plugin::archive::record::{EntryRecord, GenerationRecord};
 use crate::plugin::chain::{Chain, LoadError};
 use crate::plugin::entry::{Origin, Pin, Source};
-use crate::plugin::gate::{Gate, GateReport, InForce, ReplaySummary, RuleChange, file_lines};
+use crate::plugin::gate::{Gate, GateReport, InForce, ReplaySummary, RuleChange, Showing, file_lines};
 use crate::plugin::limits::Limits;
-use crate::plugin::{load, script};
+use crate::plugin::load;
 
 /// Letters of a digest that are enough to name a version.
 const DIGEST_MIN: usize = 4;
@@ -163,11 +163,11 @@ impl Live {
         }
     }
 
-    /// What differs; with `replay`, also what the recorded calls would give.
+    /// What differs; with a replay, also what the recorded calls would give.
     ///
     /// # Errors
     /// [`LifecycleError`] if a side is not there, cannot be loaded, or the two are unlike.
-    pub fn diff(&self, old: DiffSide, new: DiffSide, replay: bool) -> Result<Compared, LifecycleError> {
+    pub fn diff(&self, old: DiffSide, new: DiffSide, replay: Option<Showing>) -> Result<Compared, LifecycleError> {
         match (old, new) {
             (DiffSide::Generation(old), DiffSide::Generation(new)) => self.diff_generations(old, new, replay),
             (DiffSide::Generation(_), _) | (_, DiffSide::Generation(_)) => Err(LifecycleError::Unlike),
@@ -175,12 +175,15 @@ impl Live {
         }
     }
 
-    fn diff_generations(&self, old: u64, new: u64, replay: bool) -> Result<Compared, LifecycleError> {
+    fn diff_generations(&self, old: u64, new: u64, replay: Option<Showing>) -> Result<Compared, LifecycleError> {
         let parts = &self.shared.parts;
         let read = |number| parts.archive.read(number).map_err(LifecycleError::Archive);
         let (old, new) = (read(old)?, read(new)?);
         let chain = parts.as_it_was(&old)?;
-        let gate = if replay { parts.gate.without_fixtures() } else { parts.gate.untried() };
+        let gate = match replay {
+            Some(showing) => parts.gate.without_fixtures().showing(showing),
+            None => parts.gate.untried(),
+        };
         let plan = parts.pins(&new)?;
         let (report, passed) =
             gate.pass(&plan.pins, &plan.added, Some(&InForce { chain: &chain, entries: &old.entries }));
@@ -189,28 +192,29 @@ impl Live {
         for change in &compared.rules {
             let file = |record: &GenerationRecord| {
                 let entry = record.entries.iter().find(|entry| entry.rule == change.rule)?.clone();
-                parts.archived(&entry).ok()
+                Some(Named { source: parts.archived(&entry).ok()?, file: entry.file })
             };
             if let (Some(old), Some(new)) = (file(&old), file(&new)) {
-                let lines = self.lines(&change.rule, &old, &new)?;
+                let lines = self.lines(&old, &new)?;
                 compared.files.extend((!lines.is_empty()).then(|| (change.rule.clone(), lines)));
             }
         }
         Ok(compared)
     }
 
-    fn diff_files(&self, old: &DiffSide, new: &DiffSide, replay: bool) -> Result<Compared, LifecycleError> {
+    fn diff_files(&self, old: &DiffSide, new: &DiffSide, replay: Option<Showing>) -> Result<Compared, LifecycleError> {
         let (old, new) = (self.source(old)?, self.source(new)?);
-        let (name, _) = self.about(&old)?;
-        let lines = self.lines(&name, &old, &new)?;
+        let name = self.about(&old)?.name;
+        let lines = self.lines(&old, &new)?;
         let mut compared = Compared { files: BTreeMap::from([(name.clone(), lines)]), ..Compared::default() };
-        if replay {
+        if let Some(showing) = replay {
             let record = Arc::clone(&self.state().record);
             let gate = &self.shared.parts.gate;
-            let (before, after) = (self.with(&record, &name, &old)?, self.with(&record, &name, &new)?);
+            let (before, after) = (self.with(&record, &name, &old.source)?, self.with(&record, &name, &new.source)?);
             let chain = Chain::of(&before.pins, &gate.engine, &gate.lookups).map_err(LifecycleError::Refused)?;
+            let trying = gate.without_fixtures().showing(showing);
             let (report, passed): (GateReport, _) =
-                gate.without_fixtures().pass(&after.pins, &after.added, Some(&InForce { chain: &chain, entries: &[] }));
+                trying.pass(&after.pins, &after.added, Some(&InForce { chain: &chain, entries: &[] }));
             passed.map_err(LifecycleError::Refused)?;
             compared.replay = report.replay;
         }
@@ -227,37 +231,42 @@ impl Live {
         Ok(plan)
     }
 
-    fn source(&self, side: &DiffSide) -> Result<Source, LifecycleError> {
+    fn source(&self, side: &DiffSide) -> Result<Named, LifecycleError> {
         match side {
-            DiffSide::File { bytes, .. } => Ok(Source::new(bytes.clone(), Origin::Installed, None)),
+            DiffSide::File { name, bytes } => {
+                Ok(Named { file: name.clone(), source: Source::new(bytes.clone(), Origin::Installed, None) })
+            }
             DiffSide::Version(asked) => {
                 let version = self.version(asked)?;
                 let record = EntryRecord::unlisted(&version.file, &version.digest);
-                let archived = self.shared.parts.archived(&record);
-                archived.map_err(|problem| LifecycleError::Refused(LoadError { file: version.file, problem }))
+                match self.shared.parts.archived(&record) {
+                    Ok(source) => Ok(Named { file: version.file, source }),
+                    Err(problem) => Err(LifecycleError::Refused(LoadError { file: version.file, problem })),
+                }
             }
             DiffSide::Generation(_) => Err(LifecycleError::Unlike),
         }
     }
 
-    fn about(&self, source: &Source) -> Result<(String, load::About), LifecycleError> {
-        // Its name may have been another; of that only whether it is a script matters.
-        let ending = if wasmparser::Parser::is_component(&source.bytes) { "" } else { script::ENDING };
-        let file = format!("{:.12}{ending}", source.digest);
-        let accepted = load::accept(&self.shared.parts.gate.engine, &file, &source.bytes, &Limits::default());
-        let about = accepted
-            .map(|accepted| accepted.about)
-            .map_err(|problem| LifecycleError::Refused(LoadError { file, problem: Arc::new(problem) }))?;
-        Ok((about.name.clone(), about))
+    fn about(&self, Named { file, source }: &Named) -> Result<load::About, LifecycleError> {
+        let accepted = load::accept(&self.shared.parts.gate.engine, file, &source.bytes, &Limits::default());
+        let refused = |problem| LoadError { file: file.clone(), problem: Arc::new(problem) };
+        accepted.map(|accepted| accepted.about).map_err(|problem| LifecycleError::Refused(refused(problem)))
     }
 
-    fn lines(&self, _rule: &str, old: &Source, new: &Source) -> Result<Vec<String>, LifecycleError> {
-        if old.bytes == new.bytes {
+    fn lines(&self, old: &Named, new: &Named) -> Result<Vec<String>, LifecycleError> {
+        let (was, is) = (&old.source.bytes, &new.source.bytes);
+        if was == is {
             return Ok(Vec::new());
         }
-        let ((_, was), (_, is)) = (self.about(old)?, self.about(new)?);
-        Ok(file_lines((&was, &old.bytes), (&is, &new.bytes)))
+        Ok(file_lines((&self.about(old)?, was), (&self.about(new)?, is)))
     }
+}
+
+/// A rule's bytes with the name of their file: a script that names itself nowhere is called after it.
+struct Named {
+    file: String,
+    source: Source,
 }
 
 impl Gate {
@@ -273,8 +282,8 @@ impl Gate {
             ) -> Vec<crate::plugin::gate::FixtureLine> {
                 Vec::new()
             }
-            fn replay(&self, old: &Chain, new: &Chain) -> Option<ReplaySummary> {
-                self.0.replay(old, new)
+            fn replay(&self, old: &Chain, new: &Chain, showing: Showing) -> Option<ReplaySummary> {
+                self.0.replay(old, new, showing)
             }
         }
         Self { checks: Arc::new(ReplayOnly(Arc::clone(&self.checks))), ..self.clone() }

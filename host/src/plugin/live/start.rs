@@ -16,7 +16,7 @@ use crate::plugin::archive::Archive;
 use crate::plugin::archive::record::{Cause, GenerationRecord};
 use crate::plugin::chain::Chain;
 use crate::plugin::entry::ChainConfig;
-use crate::plugin::gate::{Gate, GateReport, InForce};
+use crate::plugin::gate::{Gate, GateReport, InForce, Showing};
 use crate::plugin::probation::WORDS_MAX;
 
 /// A chain to start with.
@@ -48,7 +48,7 @@ impl Live {
         let folder = passing.as_ref().map(|passing| passing.path().to_owned()).or(archive).unwrap_or_default();
         let archive = Archive::open(&folder).map_err(LifecycleError::Archive)?;
         let (words, said) = mpsc::channel(WORDS_MAX);
-        let gate = Gate { engine, lookups, checks };
+        let gate = Gate { engine, lookups, checks, showing: Showing::Names };
         let parts = Parts { gate, observers, archive, _passing: passing, settings, clock, tell, words };
         let numbers = parts.archive.numbers().map_err(LifecycleError::Archive)?;
         let mut next = numbers.last().map_or(1, |last| last + 1);

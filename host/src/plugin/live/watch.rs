@@ -14,6 +14,7 @@ use crate::lifecycle::Tasks;
 use crate::plugin::archive::record::Cause;
 use crate::plugin::load;
 use crate::plugin::probation::Word;
+use crate::plugin::script;
 use crate::plugin::watch_folder::FolderWatch;
 
 /// Times a change of the folder is proposed anew if others change the rules at the same time.
@@ -21,8 +22,10 @@ const TRIES: usize = 5;
 
 impl Live {
     /// Watches until the host stops: the rules folder, unless the operator switched that off, and generations on probation.
+    /// Gets the engine for scripts ready meanwhile, so that the first script that comes is live as soon as any other.
     pub fn watch(&self, tasks: &Tasks) {
         self.watch_generations(tasks);
+        self.prepare_scripts(tasks);
         if self.shared.parts.settings.watch != WatchMode::Off {
             self.watch_folder(tasks);
         }
@@ -47,6 +50,16 @@ impl Live {
                         return tracing::error!("The watch over the rules folder died; use: daybridge rules reload");
                     }
                 }
+            }
+        });
+    }
+
+    fn prepare_scripts(&self, tasks: &Tasks) {
+        let engine = self.shared.parts.gate.engine.clone();
+        tasks.spawn("script-engine", async move {
+            let prepared = tokio::task::spawn_blocking(move || script::prepare(&engine)).await;
+            if let Ok(Err(refused)) = prepared {
+                tracing::warn!(error = %refused, "No script can be a rule for now: the engine for scripts {refused}");
             }
         });
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use daybridge::lifecycle::Tasks;
 use daybridge::model::{Appointment, Direction};
+use daybridge::plugin::archive::{Archive, Kept};
 use daybridge::plugin::lookup::Kind;
 use daybridge::plugin::signature::{Trust, TrustedKey, new_key, sign};
-use daybridge::plugin::{Chain, Change, Checks, FixtureLine, Fixtures, Install, ReplaySummary, RuleEntry, WatchMode};
+use daybridge::plugin::{
+    Chain, Change, Checks, FixtureLine, Fixtures, Install, ReplaySummary, RuleEntry, Showing, WatchMode,
+};
 use daybridge::rules::Rules;
 use daybridge_tests::guests;
 use daybridge_tests::wait::wait_for;
@@ -141,7 +144,7 @@ impl Checks for NewFaults {
     fn fixtures(&self, _: &str, _: Fixtures<'_>, _: &Chain) -> Vec<FixtureLine> {
         Vec::new()
     }
-    fn replay(&self, _: &Chain, _: &Chain) -> Option<ReplaySummary> {
+    fn replay(&self, _: &Chain, _: &Chain, _: Showing) -> Option<ReplaySummary> {
         Some(ReplaySummary { compared: 500, new_faults: 3, ..ReplaySummary::default() })
     }
 }
@@ -206,6 +209,22 @@ fn r22_where_signatures_are_required_only_what_a_trusted_key_signed_is_a_rule() 
     // Without it the generation cannot be used, and the host starts with what the configuration says.
     std::fs::remove_file(kept).expect("gone");
     assert!(!names(&stage.start()).contains(&"category".to_owned()));
+    assert_eq!(stage.codes(), ["generation-damaged"]);
+
+    // What was built into an earlier version of this host counts as signed on the word of that host, and on no other's.
+    std::fs::remove_dir_all(stage.archive()).expect("gone");
+    (stage.rules, stage.settings.trust.required) = (vec![RuleEntry::new("category.wasm")], false);
+    stage.put("category.wasm", &bytes);
+    let digest = digest_of(&stage.start(), "category");
+    stage.settings.trust.required = true;
+    std::fs::remove_file(stage.rules().join("category.wasm")).expect("gone");
+    let earlier = Archive::open(&stage.archive()).expect("the archive");
+    earlier.keep(&digest, &Kept { built_in: true, ..earlier.file(&digest).expect("kept") }).expect("vouched for");
+    stage.told.lock().unwrap().clear();
+    assert_eq!((names(&stage.start()), stage.codes()), (vec!["category".to_owned()], Vec::new()));
+    std::fs::write(stage.archive().join("files").join(format!("{digest}.built-in")), digest.as_bytes()).expect("write");
+    let forged = stage.open().map(drop).expect_err("nobody's word").to_string();
+    assert!(forged.starts_with("rule file category.wasm is not there"), "{forged}");
     assert_eq!(stage.codes(), ["generation-damaged"]);
 
     // In the folder the signature lies beside the file.
