@@ -26,14 +26,16 @@ use keeper::Keeper;
 use lookups::Lookups;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConflictPolicy, Inviter};
+use crate::config::{Config, ConflictPolicy, Inviter, Protocol};
 use crate::connector::Connector;
 use crate::connector::ews::EwsConnector;
+use crate::connector::graph::GraphConnector;
 use crate::connector::sage::Sage;
 use crate::control::http as control;
 use crate::engine::{BrakeLimits, DeleteAgainstEdit, Policy, RestlessLimits, Winner};
 use crate::error::Chain;
 use crate::feed::{FeedSettings, Feeds};
+use crate::hook::{self, Hook};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
 use crate::notify::{Notice, Notifier};
@@ -77,6 +79,7 @@ pub struct App {
     pub(crate) keeper: Keeper,
     pub(crate) metrics: Metrics,
     pub(crate) started: DateTime<Utc>,
+    hooks: Vec<Hook>,
 }
 
 /// Why a host could not be built.
@@ -101,6 +104,8 @@ pub enum OpenError {
     Rules(#[source] LifecycleError),
     #[error("open the control interface")]
     Control(#[source] control::StartError),
+    #[error("open the address for notifications")]
+    Hook(#[source] hook::StartError),
 }
 
 impl OpenError {
@@ -116,6 +121,7 @@ impl OpenError {
             }
             OpenError::Rules(_) => RULES_HINT.into(),
             OpenError::Control(error) => error.hint(),
+            OpenError::Hook(error) => error.hint(),
         }
     }
 }
@@ -166,7 +172,8 @@ impl App {
             Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
         let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
-        let servers = Arc::new(servers(&config, &clock, wrap)?);
+        let (servers, hooks) = servers(&config, &clock, wrap)?;
+        let servers = Arc::new(servers);
         let breaker = Arc::new(Breaker::new(clock.clone(), config.breaker.settings()));
         let metrics = Metrics::default();
         let recorder = Arc::new(Recorder::open(&config.data.join(RECORDED), config.recording.into(), clock.clone()));
@@ -212,6 +219,7 @@ impl App {
             keeper,
             metrics,
             started,
+            hooks,
         }))
     }
 
@@ -223,16 +231,17 @@ impl App {
         self.rules.watch(&self.tasks);
     }
 
-    /// Opens the control interface; answers where it listens.
+    /// Opens the control interface, and the addresses for notifications; answers where the interface listens.
     ///
     /// # Errors
-    /// [`OpenError::Control`].
+    /// [`OpenError::Control`], [`OpenError::Hook`].
     pub async fn serve(self: &Arc<Self>) -> Result<control::Address, OpenError> {
         let options = control::Options {
             listen: self.config.control.listen,
             data: self.config.data.clone(),
             doorbell_token: self.config.control.doorbell_token.as_ref().map(|token| token.expose().to_owned()),
         };
+        hook::serve(&self.hooks, &self.tasks).await.map_err(OpenError::Hook)?;
         control::serve(self.clone(), options, &self.tasks).await.map_err(OpenError::Control)
     }
 
@@ -277,23 +286,32 @@ fn tell(notifier: Arc<Notifier>, clock: Arc<dyn Clock>) -> Tell {
     })
 }
 
-/// The connectors of a configuration.
+/// The connectors of a configuration, and where some of them are to be posted to.
 fn servers(
     config: &Config,
     clock: &Arc<dyn Clock>,
     wrap: &(dyn Fn(Arc<dyn Connector>) -> Arc<dyn Connector> + Send + Sync),
-) -> Result<Servers, OpenError> {
+) -> Result<(Servers, Vec<Hook>), OpenError> {
     let wrong = |server: &str| {
         let server = server.to_owned();
-        move |cause: crate::connector::Error| OpenError::Server { server, hint: cause.problem.hint(), cause }
+        move |cause: crate::connector::Error| OpenError::Server { server, hint: cause.hint(), cause }
     };
     let crm = Sage::new(config.crm.clone(), clock.clone()).map_err(wrong("the CRM"))?;
     let mut exchange: Vec<Arc<dyn Connector>> = Vec::new();
+    let mut hooks = Vec::new();
     for server in &config.exchange {
-        let connector = EwsConnector::new(server.ews.clone()).map_err(wrong(&server.name))?;
-        exchange.push(wrap(Arc::new(connector)));
+        match &server.protocol {
+            Protocol::Ews(ews) => {
+                exchange.push(wrap(Arc::new(EwsConnector::new(ews.clone()).map_err(wrong(&server.name))?)));
+            }
+            Protocol::Graph(graph) => {
+                let connector = GraphConnector::new(graph.clone(), clock.clone()).map_err(wrong(&server.name))?;
+                hooks.extend(connector.hook().map(|(listen, path)| Hook { listen, path, inbox: connector.inbox() }));
+                exchange.push(wrap(Arc::new(connector)));
+            }
+        }
     }
-    Ok(Servers::new(wrap(Arc::new(crm)), exchange))
+    Ok((Servers::new(wrap(Arc::new(crm)), exchange), hooks))
 }
 
 fn queue_settings(config: &Config) -> QueueSettings {

@@ -20,7 +20,9 @@ use crate::plugin::{ChainConfig, GateSettings, RuleEntry};
 
 pub use example::EXAMPLE;
 pub use recording::Recording;
-pub use sections::{Breaker, ConflictPolicy, Control, ExchangeKind, ExchangeServer, Inviter, Log, Notify, Sync};
+pub use sections::{
+    Breaker, ConflictPolicy, Control, ExchangeKind, ExchangeServer, Inviter, Log, Notify, Protocol, Sync,
+};
 
 /// Largest configuration file that is read: a mistake (a log, a database) is noticed instead of loaded.
 const FILE_BYTES_MAX: u64 = 1 << 20;

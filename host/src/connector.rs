@@ -4,8 +4,12 @@
 //! every create carries a stamp that finds the item again. A removal is reported only when confirmed.
 //! Must not know: rules, queue, ledger.
 
+pub mod auth;
 pub mod ews;
+pub mod graph;
+pub mod html;
 pub mod http;
+pub mod property;
 pub mod sage;
 pub mod zones;
 
@@ -114,6 +118,18 @@ pub trait Connector: Send + Sync {
 pub struct Capabilities {
     /// Fields this side can never hold or never lets others write; they are left out of patches.
     pub unwritable: Vec<Field>,
+    pub mailing: Mailing,
+}
+
+/// Who decides whether a write mails people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mailing {
+    /// The server mails whom the write says ([`Mail`]), or nobody ever.
+    #[default]
+    AsTold,
+    /// The server mails by itself whenever a meeting's attendees, or what they meet by, are written: a write that must mail
+    /// nobody cannot hold such fields.
+    ByItself,
 }
 
 /// Where a feed stands; opaque, written by the connector.
@@ -146,6 +162,8 @@ pub struct Error {
     /// What was being done and to what, for people: `read appointment AAMk... in Exchange`. No address, subject or body.
     pub act: String,
     pub problem: Problem,
+    /// What to do about it, where the connector knows better than [`Problem::hint`].
+    pub hint: Option<&'static str>,
     /// The server's own words or the transport's error, cleaned of secrets and personal data.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -253,7 +271,18 @@ impl Problem {
 
 impl Error {
     pub fn new(act: impl Into<String>, problem: Problem) -> Self {
-        Self { act: act.into(), problem, source: None }
+        Self { act: act.into(), problem, hint: None, source: None }
+    }
+
+    #[must_use]
+    pub fn hinted(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// What to do about it, for a person.
+    pub fn hint(&self) -> &'static str {
+        self.hint.unwrap_or_else(|| self.problem.hint())
     }
 
     #[must_use]

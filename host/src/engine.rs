@@ -17,7 +17,10 @@ mod restless;
 
 pub use answers::{Answering, answered};
 pub use brake::{Brake, BrakeLimits, Braked, PairCounts};
-pub use mail::{MailMeter, MailPlan, mail_for_create, mail_for_delete, mail_for_update};
+pub use mail::{
+    MailMeter, MailPlan, TOLD_UNASKED, is_told_unasked, mail_for_create, mail_for_delete, mail_for_update,
+    mail_for_update_unasked,
+};
 pub use merge::{Loser, MergeInput, Merged, disturbed, merge, mergeable, moved, same_people, same_value};
 pub use planner::{DeleteAgainstEdit, GONE_UNKNOWN, NEVER_THERE, Op, PlanInput, Policy, Stance, Winner, plan};
 pub use reapply::{Anew, Way, anew};

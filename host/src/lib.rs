@@ -13,8 +13,8 @@
 //! # Code map, from the centre outwards
 //! - [`model`]: the words. [`clock`], [`error`]: time, chance, failure classes.
 //! - [`engine`]: what to do, as a value. Pure. [`rules`]: what is asked of rules, whoever runs them.
-//! - [`connector`]: servers ([`connector::sage`], [`connector::ews`]) behind one trait; [`connector::http`] is the only
-//!   place that sends.
+//! - [`connector`]: servers ([`connector::sage`], [`connector::ews`], [`connector::graph`]) behind one trait;
+//!   [`connector::http`] is the only place that sends, [`connector::auth`] signs in. [`hook`]: where Graph's notifications come in.
 //! - [`store`], [`queue`], [`ledger`]: what survives power loss.
 //! - [`plugin`]: rules on wasmtime. [`feed`], [`worker`]: the moving parts. [`notify`]: messages to people.
 //! - [`control`]: what a person may ask of a running host, as calls and as JSON on loopback. [`config`], [`app`], [`cli`].
@@ -35,6 +35,7 @@ pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod feed;
+pub mod hook;
 pub mod ledger;
 pub mod lifecycle;
 pub mod model;

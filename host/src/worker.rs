@@ -17,6 +17,7 @@ mod halt;
 pub(crate) mod keys;
 mod look;
 mod trouble;
+mod unasked;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use daybridge::cli::Failure;
-use daybridge::config::{Config, ConfigError, ConflictPolicy, EXAMPLE};
+use daybridge::config::{Config, ConfigError, ConflictPolicy, EXAMPLE, Protocol};
+use daybridge::connector::ews::config::EwsConfig;
 
 const GOOD: &str = r#"
 data = "state"
@@ -23,6 +24,13 @@ password = "s3cr3t"
 [sync]
 poll_interval_s = 30
 "#;
+
+fn ews(config: &Config) -> &EwsConfig {
+    match &config.exchange[0].protocol {
+        Protocol::Ews(ews) => ews,
+        Protocol::Graph(_) => panic!("the server speaks Graph"),
+    }
+}
 
 fn nothing(_: &str) -> Option<String> {
     None
@@ -225,7 +233,7 @@ fn secrets_come_from_files_and_variables_and_the_hosts_own_variable_wins() {
         .replace("password = \"s3cr3t\"\n\n[sync]", "password_env = \"MAIL\"\n\n[sync]");
     let one = Config::parse(&file, &text, &|name| (name == "MAIL").then(|| "from variable".into())).expect("parses");
     assert_eq!(one.crm.password.expose(), "from file");
-    assert_eq!(one.exchange[0].ews.password.expose(), "from variable");
+    assert_eq!(ews(&one).password.expose(), "from variable");
     let own = |name: &str| match name {
         "DAYBRIDGE_CRM_PASSWORD" => Some("own crm".to_owned()),
         "DAYBRIDGE_EXCHANGE_MAIN_PASSWORD" => Some("own exchange".to_owned()),
@@ -234,7 +242,7 @@ fn secrets_come_from_files_and_variables_and_the_hosts_own_variable_wins() {
     };
     let two = Config::parse(&file, &text, &own).expect("parses");
     assert_eq!(two.crm.password.expose(), "own crm");
-    assert_eq!(two.exchange[0].ews.password.expose(), "own exchange");
+    assert_eq!(ews(&two).password.expose(), "own exchange");
     assert_eq!(two.data, Path::new("elsewhere"));
 }
 
@@ -431,4 +439,69 @@ fn rule_entries_in_full() {
     assert_eq!((rule.default_message.as_deref(), rule.only_default_message), (Some("Ask"), true));
     assert_eq!(rule.log_level, Some(LogLevel::Warn));
     assert_eq!((rules[2].on_error, rules[3].on_error), (OnError::Stop, OnError::Park));
+}
+
+const ONLINE: &str = r#"
+[[exchange]]
+name = "online"
+kind = "graph"
+tenant = "example.test"
+client_id = "00000000-0000-0000-0000-000000000000"
+client_secret = "s3cr3t"
+mailboxes = ["terry.smith@example.test"]
+"#;
+
+#[test]
+fn servers_of_both_kinds_stand_side_by_side() {
+    let both = GOOD.replace("name = \"main\"", "name = \"main\"\nprimary = true") + ONLINE;
+    let config = parse(&both).expect("both kinds are taken");
+    let kinds: Vec<_> = config
+        .exchange
+        .iter()
+        .map(|server| (server.name.as_str(), matches!(server.protocol, Protocol::Graph(_))))
+        .collect();
+    assert_eq!(kinds, [("main", false), ("online", true)]);
+    let Protocol::Graph(graph) = &config.exchange[1].protocol else { panic!("the server speaks EWS") };
+    assert_eq!((graph.name.as_str(), graph.url.as_str()), ("online", "https://graph.microsoft.com/v1.0"));
+    // The secret by a variable, a certificate by paths that begin at the file's folder.
+    let given = |name: &str| (name == "DAYBRIDGE_EXCHANGE_ONLINE_CLIENT_SECRET").then(|| "from variable".to_owned());
+    let config = Config::parse(Path::new("/etc/daybridge/daybridge.toml"), &both, &given).expect("a variable is taken");
+    let Protocol::Graph(graph) = &config.exchange[1].protocol else { panic!("the server speaks EWS") };
+    assert_eq!(graph.client_secret.as_ref().expect("a secret").expose(), "from variable");
+    let certificate = both.replace("client_secret = \"s3cr3t\"\nmail", "certificate_file = \"both.pem\"\nmail");
+    let config = parse(&certificate).expect("a certificate is taken");
+    let Protocol::Graph(graph) = &config.exchange[1].protocol else { panic!("the server speaks EWS") };
+    assert_eq!(graph.certificate_file.as_deref(), Some(Path::new("/etc/daybridge/both.pem")));
+}
+
+#[test]
+fn mistakes_about_exchange_online_are_named() {
+    let with = |from: &str, to: &str| {
+        let both = GOOD.replace("name = \"main\"", "name = \"main\"\nprimary = true") + &ONLINE.replace(from, to);
+        complaint(&both)
+    };
+    for (from, to, told) in [
+        ("client_secret = \"s3cr3t\"\n", "", "client_secret or certificate_file is missing"),
+        ("tenant = \"example.test\"\n", "", "tenant is missing"),
+        ("tenant = \"example.test\"", "tenant = \"a/b\"", "tenant must be"),
+        (
+            "kind = \"graph\"",
+            "kind = \"graph\"\nurl = \"http://graph.example.test/v1.0\"",
+            "url must begin with https://",
+        ),
+        ("kind = \"graph\"", "kind = \"graph\"\nurl = \"https://graph.example.test\"", "url must end in the version"),
+        ("kind = \"graph\"", "kind = \"graph\"\nkey_file = \"key.pem\"", "key_file needs certificate_file"),
+        ("kind = \"graph\"", "kind = \"graph\"\nmailbox_requests_max = 5", "mailbox_requests_max must be from 1 to 4"),
+        ("kind = \"graph\"", "kind = \"graph\"\nwindow_past_days = 1800", "must be below 1825"),
+        ("kind = \"graph\"", "kind = \"grahp\"", "did you mean graph?"),
+        ("client_id", "clientid", "did you mean client_id?"),
+        (
+            "kind = \"graph\"",
+            "kind = \"graph\"\nnotifications = { url = \"http://bridge.example.test/x\", listen = \"127.0.0.1:1\" }",
+            "notifications.url must begin with https://",
+        ),
+    ] {
+        let complaint = with(from, to);
+        assert!(complaint.contains(told), "{complaint}");
+    }
 }

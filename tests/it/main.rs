@@ -1,5 +1,6 @@
 //! The one test binary.
 
+mod auth;
 mod cli;
 mod config;
 mod control;
@@ -10,6 +11,8 @@ mod engine;
 mod ews;
 mod exchangelib;
 mod faults;
+mod graph;
+mod html;
 mod http;
 mod ledger;
 mod plugins;

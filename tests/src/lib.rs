@@ -2,6 +2,7 @@
 //!
 //! The wire clients are deliberately not the product's connectors: a mistake made twice would hide itself.
 
+pub mod answering;
 pub mod churn;
 pub mod crm;
 pub mod ews;

@@ -28,7 +28,7 @@ pub struct CheckLine {
 /// [`OpenError`] only for what keeps even the trying from beginning.
 pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLine>, OpenError> {
     let mut lines = Vec::new();
-    let servers = Arc::new(servers(config, &clock, &|connector| connector)?);
+    let servers = Arc::new(servers(config, &clock, &|connector| connector)?.0);
     let options = EngineOptions { cache: None, compiler: Compiler::own(), compile_limits: config.gate.compile };
     let engine = Engine::with(options).map_err(OpenError::Engine)?;
     match Live::open(super::setup(config, engine, &servers, None)).map_err(OpenError::Rules) {
@@ -37,14 +37,14 @@ pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLi
     }
     let crm = servers.crm();
     if let Err(error) = crm.probe(&Container::Crm).await {
-        lines.push(bad("CRM", line(&error), error.problem.hint().to_owned()));
+        lines.push(bad("CRM", line(&error), error.hint().to_owned()));
         return Ok(lines);
     }
     lines.push(good("CRM", "signed in".to_owned()));
     let users = match crm.users().await {
         Ok(users) => users,
         Err(error) => {
-            lines.push(bad("CRM users", line(&error), error.problem.hint().to_owned()));
+            lines.push(bad("CRM users", line(&error), error.hint().to_owned()));
             return Ok(lines);
         }
     };
@@ -60,7 +60,7 @@ pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLi
         let what = format!("mailbox {}", mailbox.address.as_str());
         match server.probe(&container).await {
             Ok(()) => lines.push(good(&what, format!("can be used on {}", mailbox.server))),
-            Err(error) => lines.push(bad(&what, line(&error), error.problem.hint().to_owned())),
+            Err(error) => lines.push(bad(&what, line(&error), error.hint().to_owned())),
         }
     }
     Ok(lines)

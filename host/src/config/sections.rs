@@ -14,6 +14,7 @@ use super::recording::Recording;
 use super::text::{Document, SEE_EXAMPLE, Section};
 use super::{Config, ConfigError, entries};
 use crate::connector::ews::config::EwsConfig;
+use crate::connector::graph::config::GraphConfig;
 use crate::connector::http::Secret;
 use crate::connector::sage::config::SageConfig;
 use crate::model::Address;
@@ -25,12 +26,18 @@ use crate::telemetry;
 pub struct ExchangeServer {
     /// What people call it in settings and messages.
     pub name: String,
-    pub kind: ExchangeKind,
     /// Where mailboxes of CRM users are looked for that no other server lists.
     pub primary: bool,
     /// Mailboxes that take part; empty for all CRM users with a mailbox (only on the primary server).
     pub mailboxes: Vec<Address>,
-    pub ews: EwsConfig,
+    pub protocol: Protocol,
+}
+
+/// How the server is spoken to, with what that needs.
+#[derive(Clone, Debug)]
+pub enum Protocol {
+    Ews(EwsConfig),
+    Graph(GraphConfig),
 }
 
 /// What the server speaks.
@@ -39,6 +46,8 @@ pub struct ExchangeServer {
 pub enum ExchangeKind {
     /// Exchange Web Services (Exchange Server).
     Ews,
+    /// Microsoft Graph (Exchange Online).
+    Graph,
 }
 
 /// How the sync goes about its work.
@@ -408,7 +417,11 @@ fn exchange(
         let head: ExchangeHead = document.read(head_section.clone())?;
         let variable: String =
             head.name.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        document.resolve(&mut section, &format!("DAYBRIDGE_EXCHANGE_{variable}"), &["password"])?;
+        let secrets: &[&str] = match head.kind {
+            ExchangeKind::Ews => &["password"],
+            ExchangeKind::Graph => &["client_secret"],
+        };
+        document.resolve(&mut section, &format!("DAYBRIDGE_EXCHANGE_{variable}"), secrets)?;
         let name_at = head_section.place("name");
         if head.name.trim().is_empty() {
             return Err(document.wrong(
@@ -447,14 +460,8 @@ fn exchange(
                 "write the mailbox's primary address, like \"name@example.com\"",
             ));
         }
-        let places = section.clone();
-        let ews: EwsConfig = document.read(section)?;
-        ews.check().map_err(|problem| {
-            // The connector's sentence begins with the key it is about.
-            let key = problem.split([' ', ':', '.']).next().unwrap_or_default();
-            document.wrong(&places.place(key), format!("exchange.{}: {problem}", head.name), SEE_EXAMPLE)
-        })?;
-        servers.push(ExchangeServer { name: head.name, kind: head.kind, primary, mailboxes, ews });
+        let protocol = protocol(document, section, &head)?;
+        servers.push(ExchangeServer { name: head.name, primary, mailboxes, protocol });
     }
     if primary_at.is_none() {
         return Err(document.wrong(
@@ -464,6 +471,29 @@ fn exchange(
         ));
     }
     Ok(servers)
+}
+
+/// The connector's own keys of an `[[exchange]]` section.
+fn protocol(document: &Document<'_>, section: Section<'_>, head: &ExchangeHead) -> Result<Protocol, ConfigError> {
+    let places = section.clone();
+    let (protocol, checked) = match head.kind {
+        ExchangeKind::Ews => {
+            let ews: EwsConfig = document.read(section)?;
+            let checked = ews.check();
+            (Protocol::Ews(ews), checked)
+        }
+        ExchangeKind::Graph => {
+            let graph: GraphConfig = document.read(section)?;
+            let checked = graph.check();
+            (Protocol::Graph(graph), checked)
+        }
+    };
+    checked.map_err(|problem| {
+        // The connector's sentence begins with the key it is about.
+        let key = problem.split([' ', ':', '.']).next().unwrap_or_default();
+        document.wrong(&places.place(key), format!("exchange.{}: {problem}", head.name), SEE_EXAMPLE)
+    })?;
+    Ok(protocol)
 }
 
 fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Result<(), ConfigError> {

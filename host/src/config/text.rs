@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue, Deserializer, Error as TomlError};
 use super::{ConfigError, Environment};
 
 /// Keys that hold secrets, wherever they stand: their values are never quoted.
-const SECRETS: [&str; 3] = ["password", "doorbell_token", "proxy"];
+const SECRETS: [&str; 4] = ["client_secret", "password", "doorbell_token", "proxy"];
 /// Largest secret file: a key or a token, not a data file named by mistake.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// The largest part (0 to 1) of a name that may be mistyped for another to be offered in its place.

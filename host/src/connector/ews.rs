@@ -10,7 +10,6 @@ pub mod codes;
 pub mod config;
 pub mod directory;
 pub mod doorbell;
-pub mod html;
 pub mod map;
 pub mod operations;
 pub mod recurrence;
@@ -33,7 +32,7 @@ use self::doorbell::Doorbell;
 use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId};
-use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Problem};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem};
 use crate::model::{
     Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response,
     Seen, Side, Time, User, Version,
@@ -257,6 +256,7 @@ impl Connector for EwsConnector {
                 Field::Regarding,
                 Field::Responses,
             ],
+            mailing: Mailing::AsTold,
         }
     }
 

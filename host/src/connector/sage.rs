@@ -295,7 +295,7 @@ impl Connector for Sage {
         if self.config.responses_column.is_none() {
             unwritable.push(Field::Responses);
         }
-        Capabilities { unwritable }
+        Capabilities { unwritable, ..Capabilities::default() }
     }
 
     async fn changed_since(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Error> {

@@ -59,6 +59,17 @@ const PERIOD: TimeDelta = TimeDelta::hours(1);
 /// Fields people meet by: a change of these is told to attendees (guide, chapter 8: time, people, text).
 const MEETING_FIELDS: [Field; 4] = [Field::Time, Field::Location, Field::Subject, Field::Body];
 
+/// What a server that mails by itself tells a meeting's attendees of: whatever travels with an invitation.
+pub const TOLD_UNASKED: [Field; 7] = [
+    Field::Attendees,
+    Field::Time,
+    Field::Location,
+    Field::Subject,
+    Field::Body,
+    Field::Sensitivity,
+    Field::Importance,
+];
+
 /// Invitations a new meeting sends.
 pub fn mail_for_create(draft: &Appointment, allowed: bool) -> MailPlan {
     let invitations = count(&invited(draft));
@@ -70,6 +81,24 @@ pub fn mail_for_create(draft: &Appointment, allowed: bool) -> MailPlan {
 
 /// Mails a change of an organizer's meeting sends.
 pub fn mail_for_update(before: &Appointment, patch: &Patch, allowed: bool) -> MailPlan {
+    update(before, patch, allowed, &MEETING_FIELDS)
+}
+
+/// The same on a server that mails by itself: that a meeting becomes private is told like time and place, and must be written.
+pub fn mail_for_update_unasked(before: &Appointment, patch: &Patch, allowed: bool) -> MailPlan {
+    let [time, location, subject, body] = MEETING_FIELDS;
+    update(before, patch, allowed, &[time, location, subject, body, Field::Sensitivity])
+}
+
+/// Whether a server that mails by itself would mail anybody about a change of a meeting.
+pub fn is_told_unasked(before: &Appointment, patch: &Patch) -> bool {
+    let stays = !invited(before).is_empty();
+    let told = TOLD_UNASKED.iter().filter(|field| **field != Field::Attendees);
+    (stays && told.into_iter().any(|field| patch.set.contains_key(field)))
+        || mail_for_update(before, patch, true).budget.total() > 0
+}
+
+fn update(before: &Appointment, patch: &Patch, allowed: bool, met_by: &[Field]) -> MailPlan {
     let was = invited(before);
     let now = match patch.set.get(&Field::Attendees) {
         Some(Value::Attendees(list)) => addresses(list, before),
@@ -78,7 +107,7 @@ pub fn mail_for_update(before: &Appointment, patch: &Patch, allowed: bool) -> Ma
     };
     let added = count(&now.difference(&was).cloned().collect());
     let removed = count(&was.difference(&now).cloned().collect());
-    let met_by = MEETING_FIELDS.iter().any(|field| patch.set.contains_key(field));
+    let met_by = met_by.iter().any(|field| patch.set.contains_key(field));
     let staying = if met_by { count(&now.intersection(&was).cloned().collect()) } else { 0 };
     let budget = MailBudget { invitations: added, updates: staying, cancellations: removed };
     if !allowed || budget.total() == 0 {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::consider::Decision;
+use super::unasked::{UNWRITTEN, WITHOUT_ATTENDEES};
 use super::{Trouble, Worker};
 use crate::connector::{self, Problem};
 use crate::engine::Op;
@@ -98,7 +99,10 @@ impl Worker {
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
         let mut entry = self.paired(decision, Some(source), Some(&made));
         entry.uid = made.uid.clone().or(entry.uid);
-        let event = self.event("created in Exchange", why, decision);
+        let mut event = self.event("created in Exchange", why, decision);
+        if !decision.withheld.is_empty() {
+            event = event.note(format!("{why}; {WITHOUT_ATTENDEES}"));
+        }
         Ok(Done { exchange_writes: 1, entry: Some(entry), event: Some(event), ..Done::NOTHING })
     }
 
@@ -183,6 +187,9 @@ impl Worker {
             (true, false, false) => ("updated on both sides", "changed on both sides"),
         };
         let mut event = self.event(what, why, decision);
+        if !decision.withheld.is_empty() && why != UNWRITTEN {
+            event = event.note(format!("{why}; {UNWRITTEN}"));
+        }
         event.changes.extend(changes(before.0, &merged.to_crm));
         event.changes.extend(changes(before.1, &merged.to_exchange));
         event.lost = merged
@@ -249,6 +256,9 @@ const NOTHING_TO_WRITE: &str = "a change that does not reach the other side";
 
 /// Why a merge wrote nothing although something moved.
 fn unwritten(decision: &Decision) -> &'static str {
+    if !decision.withheld.is_empty() {
+        return UNWRITTEN;
+    }
     match decision.view.exchange.present().map(|item| item.role) {
         Some(Role::Attendee) => "the meeting belongs to an organizer elsewhere: changes in the CRM stay in the CRM",
         Some(Role::Organizer) | None => NOTHING_TO_WRITE,

@@ -32,6 +32,8 @@ pub struct Decision {
     pub mail: MailPlan,
     /// Answers that CRM users gave in the CRM, to be sent from their own copies.
     pub answers: Vec<(Address, Response)>,
+    /// What was taken out of the write, since its server would have mailed people about it.
+    pub withheld: Vec<Field>,
     /// A person asked for this run: held deletions go ahead.
     pub by_person: bool,
     /// The pair's mark in the ledger, if it is or was to be made anew by the rules.
@@ -179,6 +181,7 @@ impl Worker {
             merged: Merged::default(),
             mail: MailPlan::SILENT,
             answers: Vec::new(),
+            withheld: Vec::new(),
             by_person: by_person(changes),
             mark,
             reapply,
@@ -190,6 +193,7 @@ impl Worker {
         }
         decision.answers = self.answers(&decision);
         decision.mail = self.mail(&decision, past, changes);
+        self.withhold(&mut decision);
         Ok(decision)
     }
 
@@ -212,6 +216,7 @@ impl Worker {
             merged: Merged::default(),
             mail: MailPlan::SILENT,
             answers: Vec::new(),
+            withheld: Vec::new(),
             by_person: by_person(changes),
             mark: None,
             reapply: false,
@@ -388,7 +393,12 @@ impl Worker {
                 .as_ref()
                 .map_or(MailPlan::SILENT, |draft| engine::mail_for_create(&draft.appointment, allowed && !first)),
             Op::Merge => shown.map_or(MailPlan::SILENT, |item| {
-                engine::mail_for_update(&item.appointment, &decision.merged.to_exchange, allowed && linked)
+                let plan = if self.mails_by_itself(decision) {
+                    engine::mail_for_update_unasked
+                } else {
+                    engine::mail_for_update
+                };
+                plan(&item.appointment, &decision.merged.to_exchange, allowed && linked)
             }),
             Op::Delete { on: Side::Exchange, .. } => {
                 shown.map_or(MailPlan::SILENT, |item| engine::mail_for_delete(&item.appointment, allowed))

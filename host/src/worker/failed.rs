@@ -103,7 +103,7 @@ impl Worker {
             class.name(),
             server,
             Chain(error).to_string(),
-            error.problem.hint().to_owned(),
+            error.hint().to_owned(),
         );
         match class {
             Class::Down { .. } | Class::Auth => self.queue.retry(&lease, wait, record, false).await,
@@ -152,7 +152,7 @@ impl Worker {
                 about: server.to_owned(),
                 title: format!("{server} does not let the work go on"),
                 text: Chain(error).to_string(),
-                hint: error.problem.hint().to_owned(),
+                hint: error.hint().to_owned(),
             };
             self.notifier.tell(notice, now);
         } else {

@@ -100,7 +100,7 @@ impl Trouble {
     /// What to do about it, for a person.
     pub fn hint(&self) -> String {
         match self {
-            Trouble::Server { error, .. } => error.problem.hint().into(),
+            Trouble::Server { error, .. } => error.hint().into(),
             Trouble::Fault(fault) => fault.hint(),
             Trouble::Refused(_) => "correct the appointment as the message says; it is tried again when it changes, or with: daybridge queue retry".into(),
             Trouble::WrongType(_) => "mend the rule and put the new file in its place, then: daybridge queue retry".into(),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use daybridge::connector::ews::config::{NamedProperty, PropertyKind};
+use daybridge::connector::ews::map;
 use daybridge::connector::ews::soap::{Header, answer as read, envelope};
 use daybridge::connector::ews::wire::{CalendarItem, write_item};
-use daybridge::connector::ews::{html, map};
+use daybridge::connector::html;
 use daybridge::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Importance, Key, Person, Response, Role, Scalar, Sensitivity,
     ShowAs, Status, Time, Zone,

@@ -10,16 +10,12 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 
 use crate::connector::http::{HttpConfig, Secret, Url};
+pub use crate::connector::property::{NamedProperty, PropertyKind, STAMP_NAME, STAMP_SET};
 
 /// Exchange returns at most this many changes per SyncFolderItems (schema: 1 to 512).
 pub const PAGE_MAX: u16 = 512;
 /// Beyond this a single GetItem answer of full bodies grows past what is worth repeating after a failure.
 pub const BATCH_MAX: u16 = 100;
-/// The property set of the stamp: a random GUID of this product, fixed for ever, since it finds items of earlier years.
-pub const STAMP_SET: &str = "6d1f5f2a-84c7-4c3b-9a57-2b0f6ce1d9e4";
-/// The name of the stamp within its property set.
-pub const STAMP_NAME: &str = "DaybridgeKey";
-
 /// One Exchange server. In a settings file: a table with these keys; the times in `http` are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +63,7 @@ pub struct EwsConfig {
     #[serde(default = "default_mailbox_requests")]
     pub mailbox_requests_max: u16,
     /// Where the key of the appointment an item was created from is kept.
-    #[serde(default = "default_stamp")]
+    #[serde(default = "NamedProperty::stamp")]
     pub stamp: NamedProperty,
     /// Exchange named properties carried as custom fields, by the field's name.
     #[serde(default)]
@@ -99,82 +95,6 @@ pub enum Notifications {
     Off,
 }
 
-/// A named property of MAPI: a property set with a name or a number, and a type.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NamedProperty {
-    /// A GUID without braces, or the name of a distinguished set such as `PublicStrings`.
-    pub set: String,
-    pub name: Option<String>,
-    pub id: Option<u32>,
-    #[serde(rename = "type", default)]
-    pub kind: PropertyKind,
-}
-
-/// Types of named properties that a custom field can hold (schema: MapiPropertyTypeType).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum PropertyKind {
-    #[default]
-    String,
-    Integer,
-    Boolean,
-}
-
-/// Sets that have a name of their own in the schema (DistinguishedPropertySetType).
-const DISTINGUISHED_SETS: [&str; 10] = [
-    "Meeting",
-    "Appointment",
-    "Common",
-    "PublicStrings",
-    "Address",
-    "InternetHeaders",
-    "CalendarAssistant",
-    "UnifiedMessaging",
-    "Task",
-    "Sharing",
-];
-
-impl NamedProperty {
-    /// The attributes of its `ExtendedFieldURI`.
-    pub fn attributes(&self) -> Vec<(&'static str, String)> {
-        let set = if self.is_distinguished() { "DistinguishedPropertySetId" } else { "PropertySetId" };
-        let mut attributes = vec![(set, self.set.clone())];
-        if let Some(name) = &self.name {
-            attributes.push(("PropertyName", name.clone()));
-        }
-        if let Some(id) = self.id {
-            attributes.push(("PropertyId", id.to_string()));
-        }
-        attributes.push(("PropertyType", self.kind.name().to_owned()));
-        attributes
-    }
-
-    fn is_distinguished(&self) -> bool {
-        DISTINGUISHED_SETS.contains(&self.set.as_str())
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if !self.is_distinguished() && self.set.parse::<uuid::Uuid>().is_err() {
-            return Err(format!("property set {} is neither a GUID nor a distinguished set", self.set));
-        }
-        if self.name.is_some() == self.id.is_some() {
-            return Err(format!("a property of set {} needs either a name or an id", self.set));
-        }
-        Ok(())
-    }
-}
-
-impl PropertyKind {
-    /// The schema's word.
-    pub fn name(self) -> &'static str {
-        match self {
-            PropertyKind::String => "String",
-            PropertyKind::Integer => "Integer",
-            PropertyKind::Boolean => "Boolean",
-        }
-    }
-}
-
 impl EwsConfig {
     /// Settings for a server with everything else at its default.
     pub fn new(url: impl Into<String>, login: impl Into<String>, password: Secret) -> Self {
@@ -194,7 +114,7 @@ impl EwsConfig {
             pull_interval: default_pull(),
             requests_max: default_requests(),
             mailbox_requests_max: default_mailbox_requests(),
-            stamp: default_stamp(),
+            stamp: NamedProperty::stamp(),
             fields: BTreeMap::new(),
             http: HttpConfig::default(),
         }
@@ -281,10 +201,6 @@ fn default_requests() -> u16 {
 
 fn default_mailbox_requests() -> u16 {
     3
-}
-
-fn default_stamp() -> NamedProperty {
-    NamedProperty { set: STAMP_SET.to_owned(), name: Some(STAMP_NAME.to_owned()), id: None, kind: PropertyKind::String }
 }
 
 fn seconds<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {

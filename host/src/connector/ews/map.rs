@@ -8,9 +8,9 @@ use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Seconds
 use chrono_tz::Tz;
 
 use super::config::{EwsConfig, NamedProperty, PropertyKind};
+use super::recurrence;
 use super::wire::{self, CalendarItem, Property};
-use super::{html, recurrence};
-use crate::connector::zones;
+use crate::connector::{html, zones};
 use crate::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Importance, Item, ItemRef, Key, Person,
     Recurrence, Response, Role, Scalar, Sensitivity, ShowAs, Status, Time, Version, Zone,

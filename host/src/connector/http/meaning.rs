@@ -34,8 +34,9 @@ pub fn problem_of(status: StatusCode, headers: &HeaderMap) -> Option<Problem> {
 /// machines' clocks are never compared; without a `Date` it is not understood.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(count) => Duration::from_secs(count),
+    let wait = match text.parse::<f64>() {
+        // Whole seconds by the standard; some servers send fractions.
+        Ok(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(RETRY_AFTER_MAX),
         Err(_) => {
             let until = DateTime::parse_from_rfc2822(text).ok()?;
             let now = DateTime::parse_from_rfc2822(headers.get(reqwest::header::DATE)?.to_str().ok()?).ok()?;

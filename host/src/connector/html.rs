@@ -1,13 +1,17 @@
-//! The plain text of an HTML body.
+//! The plain text of an HTML body, and a changed text put back into it.
 //!
 //! Promises: the same HTML always gives the same text; lines are broken where the HTML breaks them and nowhere else; the
 //! target of a link is kept beside its words; HTML that cannot be read is an error, never a crash and never an empty text.
 //! Must not know: where the HTML comes from.
 
+mod edit;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use html2text::config;
 use html2text::render::RichAnnotation;
+
+pub use edit::with_text;
 
 /// Outlook keeps pictures apart, so a longer body is no text people wrote; reading it would hold up a thread for seconds.
 const LENGTH_MAX: usize = 4 << 20;

@@ -1,0 +1,451 @@
+//! Exchange Online by Microsoft Graph: one tenant with several mailboxes behind the connector's trait.
+//!
+//! Promises: every write names the version it is based on; a create carries our stamp and a token the server remembers, so a
+//! repeat makes no second item; an item counts as deleted only if its calendar answers and the item is not in it, whatever the
+//! feed says; what a write returns is as the server shows it. Graph mails attendees by itself and cannot be told not to: a write
+//! that is to mail nobody and would is refused here, and not planned in the first place ([`Mailing::ByItself`]).
+//! Must not know: rules, ledger, queue.
+
+pub mod calendars;
+pub mod client;
+pub mod codes;
+pub mod config;
+pub mod doorbell;
+pub mod feed;
+pub mod inbox;
+pub mod map;
+pub mod pace;
+pub mod recurrence;
+pub mod wire;
+pub mod write;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{NaiveTime, SecondsFormat, TimeDelta};
+use chrono_tz::Tz;
+
+use self::calendars::Calendars;
+use self::client::{Act, BATCH_MAX, Client};
+use self::config::GraphConfig;
+use self::doorbell::Doorbell;
+use self::feed::Place;
+use self::inbox::Inbox;
+use self::wire::{Event, Page};
+use super::http::{Method, Url};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem, zones};
+use crate::clock::Clock;
+use crate::model::{
+    Address, Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, Time,
+    User, UserId, Version, Zone,
+};
+
+/// One tenant.
+pub struct GraphConnector {
+    client: Client,
+    /// What is known to lie in the calendars: of anything else that can be read, its calendar is asked whether it holds it.
+    calendars: Calendars,
+    /// Zones of the mailboxes, as far as they were asked for; none for one that is not told.
+    zones: Mutex<HashMap<Address, Option<Tz>>>,
+    doorbell: tokio::sync::Mutex<Doorbell>,
+    inbox: Arc<Inbox>,
+}
+
+impl GraphConnector {
+    /// Makes ready to speak to a tenant; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] for settings no server could work with; [`Problem::Certificate`] for an unusable `ca_file`;
+    /// [`Problem::SignIn`] for an unusable certificate of the application.
+    pub fn new(config: GraphConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Ok(Self {
+            client: Client::new(config, clock)?,
+            calendars: Calendars::default(),
+            zones: Mutex::default(),
+            doorbell: tokio::sync::Mutex::default(),
+            inbox: Arc::new(Inbox::new()),
+        })
+    }
+
+    fn config(&self) -> &GraphConfig {
+        self.client.config()
+    }
+
+    /// Where notifications are handed in, for whoever listens at the public address.
+    pub fn inbox(&self) -> Arc<Inbox> {
+        self.inbox.clone()
+    }
+
+    /// Where the operator wants posts to be listened for: address, and path of the public address.
+    pub fn hook(&self) -> Option<(SocketAddr, String)> {
+        let settings = self.config().notifications.as_ref()?;
+        let url: Url = settings.url.parse().ok()?;
+        Some((settings.listen, url.path().to_owned()))
+    }
+
+    fn mailbox<'a>(&self, container: &'a Container) -> Result<&'a Address, Error> {
+        match container {
+            Container::Mailbox(address) => Ok(address),
+            Container::Crm => Err(Error::new(self.client.name_act("look into the CRM"), Problem::Unsupported)),
+        }
+    }
+
+    /// All that an appointment is made of.
+    fn whole(&self) -> String {
+        wire::expand(std::iter::once(&self.config().stamp).chain(self.config().fields.values()))
+    }
+
+    async fn mapped(&self, act: Act<'_>, event: &Event, mailbox: &Address) -> Result<Item, Error> {
+        let home = if self.needs_home(event) { self.home(mailbox).await? } else { None };
+        map::item(event, mailbox, home, self.config())
+            .map_err(|error| Error::new(self.client.name_act(act.what), Problem::Malformed).caused_by(error))
+    }
+
+    async fn all_mapped(&self, act: Act<'_>, events: Vec<Event>, mailbox: &Address) -> Result<Vec<Item>, Error> {
+        let mut items = Vec::with_capacity(events.len());
+        for event in events {
+            items.push(self.mapped(act, &event, mailbox).await?);
+        }
+        Ok(items)
+    }
+
+    /// Only an all-day event whose own zone says nothing needs the mailbox's.
+    fn needs_home(&self, event: &Event) -> bool {
+        let zone = event.original_start_time_zone.as_deref().map(zones::from_any);
+        event.is_all_day == Some(true) && !matches!(zone, Some(Zone::Iana(_)))
+    }
+
+    /// The zone of a mailbox, asked for once. A tenant that does not grant MailboxSettings.Read leaves it unknown.
+    async fn home(&self, mailbox: &Address) -> Result<Option<Tz>, Error> {
+        let known = self.zones.lock().unwrap_or_else(PoisonError::into_inner).get(mailbox).copied();
+        if let Some(zone) = known {
+            return Ok(zone);
+        }
+        let act = Act::new("read the mailbox's time zone", mailbox);
+        let url = self.client.of_mailbox(mailbox, &["mailboxSettings"], &[]);
+        let zone = match self.client.look::<wire::MailboxSettings>(act, url).await? {
+            Ok(settings) => match settings.time_zone.as_deref().map(zones::from_any) {
+                Some(Zone::Iana(zone)) => Some(zone),
+                Some(Zone::Unknown(_)) | None => None,
+            },
+            Err(refusal) => {
+                tracing::info!(
+                    server.name = self.config().name,
+                    code = refusal.code,
+                    "A mailbox's time zone cannot be read; all-day appointments go by their own"
+                );
+                None
+            }
+        };
+        self.zones.lock().unwrap_or_else(PoisonError::into_inner).insert(mailbox.clone(), zone);
+        Ok(zone)
+    }
+
+    /// One event by its id. That it can be read does not say that it lies in the calendar: see [`Calendars`].
+    async fn event(
+        &self,
+        act: Act<'_>,
+        mailbox: &Address,
+        id: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Result<Event, client::Refusal>, Error> {
+        let url = self.client.of_mailbox(mailbox, &["events", id], query);
+        self.client.look(act, url).await
+    }
+
+    /// Graph answers "not found" also to one who may not see the item: believed only if the calendar itself answers.
+    async fn confirm_gone(&self, act: Act<'_>, mailbox: &Address) -> Result<(), Error> {
+        let query = [("$select", "id"), ("$top", "1")];
+        let url = self.client.of_mailbox(mailbox, &["calendar", "events"], &query);
+        self.client.get::<Page<Event>>(act, url).await.map(drop)
+    }
+
+    /// Whether an event that can be read by its id lies in the calendar: one in Deleted Items or in another calendar can be read,
+    /// too. What has no UID cannot be looked for and is taken as it is.
+    async fn is_in_calendar(&self, act: Act<'_>, mailbox: &Address, event: &Event) -> Result<bool, Error> {
+        if self.calendars.shows(mailbox, &event.id) {
+            return Ok(true);
+        }
+        let Some(uid) = event.uid.as_deref().filter(|uid| !uid.is_empty()) else { return Ok(true) };
+        let filter = format!("iCalUId eq '{}'", wire::quoted(uid));
+        let query = [("$filter", filter.as_str()), ("$select", "id")];
+        let url = self.client.of_mailbox(mailbox, &["calendar", "events"], &query);
+        let found: Vec<Event> = self.client.list(act, url).await?;
+        let is_there = found.iter().any(|other| other.id == event.id);
+        if is_there {
+            self.calendars.showed(mailbox, &event.id);
+        }
+        Ok(is_there)
+    }
+
+    /// UID and stamp of events, in few round trips. One that cannot be read is left out: reading it by itself will tell why.
+    async fn keys(&self, act: Act<'_>, mailbox: &Address, ids: &[String]) -> Result<HashMap<String, Event>, Error> {
+        let expand = wire::expand([&self.config().stamp]);
+        let query = [("$select", wire::SELECT_KEYS), ("$expand", expand.as_str())];
+        let mut keys = HashMap::new();
+        for some in ids.chunks(BATCH_MAX) {
+            let urls: Vec<_> = some.iter().map(|id| self.client.of_mailbox(mailbox, &["events", id], &query)).collect();
+            let answers = self.client.batch::<Event>(act, &urls).await?;
+            keys.extend(some.iter().cloned().zip(answers).filter_map(|(id, answer)| Some((id, answer.ok()?))));
+        }
+        Ok(keys)
+    }
+
+    /// The first page of a delta over a window, or the page behind a link.
+    async fn delta(&self, act: Act<'_>, mailbox: &Address, place: &Place) -> Result<Page<Event>, Error> {
+        let text = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let url = match place.ask() {
+            Some(link) => self.client.link(act, link)?,
+            None => {
+                let (from, to) = (text(place.window.from), text(place.window.to));
+                let query = [("startDateTime", from.as_str()), ("endDateTime", to.as_str())];
+                self.client.of_mailbox(mailbox, &["calendarView", "delta"], &query)
+            }
+        };
+        self.client.page(act, url).await
+    }
+
+    async fn found(&self, act: Act<'_>, mailbox: &Address, filter: &str) -> Result<Vec<Item>, Error> {
+        let expand = self.whole();
+        let query = [("$filter", filter), ("$select", wire::SELECT), ("$expand", expand.as_str())];
+        let url = self.client.of_mailbox(mailbox, &["calendar", "events"], &query);
+        let events = self.client.list(act, url).await?;
+        self.all_mapped(act, events, mailbox).await
+    }
+
+    /// Answers a meeting from the mailbox's own copy; `send` tells the organizer.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] for an answer that is none, or for one's own meeting.
+    pub async fn respond(&self, at: &ItemRef, answer: Response, comment: &str, send: bool) -> Result<(), Error> {
+        let what = format!("answer meeting {}", short(&at.id));
+        let mailbox = self.mailbox(&at.container)?;
+        let act = Act::new(&what, mailbox);
+        let verb = match answer {
+            Response::Accepted => "accept",
+            Response::Tentative => "tentativelyAccept",
+            Response::Declined => "decline",
+            Response::None | Response::Organizer => {
+                return Err(self.client.error(act, Problem::Refused).caused_by("this is no answer"));
+            }
+        };
+        let url = self.client.of_mailbox(mailbox, &["events", &at.id, verb], &[]);
+        let body = serde_json::json!({ "comment": comment, "sendResponse": send });
+        let answered = self.client.write(act, Method::POST, url, Some(&body), None).await?;
+        answered.map(drop).map_err(|refusal| self.client.failed(act, refusal))
+    }
+}
+
+/// Enough of an id to find it in a trace; whole ids fill a line and a half.
+fn short(id: &str) -> String {
+    let letters: Vec<char> = id.chars().collect();
+    match (letters.get(..8), letters.len().checked_sub(12).and_then(|at| letters.get(at..))) {
+        (Some(head), Some(tail)) if letters.len() > 24 => {
+            format!("{}…{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
+        }
+        _ => id.to_owned(),
+    }
+}
+
+#[async_trait]
+impl Connector for GraphConnector {
+    fn side(&self) -> Side {
+        Side::Exchange
+    }
+
+    fn name(&self) -> &str {
+        &self.config().name
+    }
+
+    /// Series are read and recognised, not yet written. Status, regarding and responses have no place in Exchange.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            unwritable: vec![
+                Field::Organizer,
+                Field::Status,
+                Field::OnlineMeeting,
+                Field::Recurrence,
+                Field::Regarding,
+                Field::Responses,
+            ],
+            mailing: Mailing::ByItself,
+        }
+    }
+
+    async fn changed_since(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("ask for changes", mailbox);
+        let today = self.config().window(self.client.clock().now());
+        let place = match cursor {
+            None => Place::start(today),
+            Some(cursor) => Place::parse(cursor).ok_or_else(|| self.client.error(act, Problem::CursorLost))?,
+        };
+        let place = place.rolled(today, self.config().window_roll_days);
+        let page = self.delta(act, mailbox, &place).await?;
+        let (news, next, more) =
+            place.take(page).map_err(|error| self.client.error(act, Problem::Malformed).caused_by(error))?;
+        news.removed.iter().for_each(|id| self.calendars.doubted(mailbox, id));
+        news.present.iter().for_each(|(id, _)| self.calendars.showed(mailbox, id));
+        let ids: Vec<String> = news.present.iter().map(|(id, _)| id.clone()).collect();
+        let mut keys = self.keys(act, mailbox, &ids).await?;
+        let at = |id| ItemRef::exchange(mailbox.clone(), id);
+        let mut changes = Vec::with_capacity(ids.len() + news.removed.len());
+        for (id, uid) in news.present {
+            let own = keys.remove(&id);
+            let stamp = own.as_ref().and_then(|event| map::stamp(event, self.config()));
+            let uid = own.and_then(|event| event.uid).or(uid).filter(|uid| !uid.is_empty());
+            changes.push(Change { at: at(id), uid, stamp, cause: Cause::Feed });
+        }
+        let removed = news.removed.into_iter();
+        changes.extend(removed.map(|id| Change { at: at(id), uid: None, stamp: None, cause: Cause::Feed }));
+        Ok(Batch { changes, next: next.cursor(), more })
+    }
+
+    async fn read(&self, at: &ItemRef) -> Result<Seen, Error> {
+        let what = format!("read appointment {}", short(&at.id));
+        let mailbox = self.mailbox(&at.container)?;
+        let act = Act::new(&what, mailbox);
+        let expand = self.whole();
+        let query = [("$select", wire::SELECT), ("$expand", expand.as_str())];
+        match self.event(act, mailbox, &at.id, &query).await? {
+            Ok(event) => {
+                if !self.is_in_calendar(act, mailbox, &event).await? {
+                    return Ok(Seen::Deleted);
+                }
+                Ok(Seen::Present(Box::new(self.mapped(act, &event, mailbox).await?)))
+            }
+            Err(refusal) if refusal.problem() == Problem::NotFound => {
+                self.confirm_gone(act, mailbox).await?;
+                Ok(Seen::Deleted)
+            }
+            Err(refusal) => Err(self.client.failed(act, refusal)),
+        }
+    }
+
+    async fn find_stamped(&self, container: &Container, stamp: &Key) -> Result<Vec<Item>, Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("look for our stamp", mailbox);
+        let filter = wire::filter_property(&self.config().stamp, &stamp.to_string());
+        let mut items = self.found(act, mailbox, &filter).await?;
+        // The server compares values without letter case.
+        items.retain(|item| item.stamp.as_ref() == Some(stamp));
+        Ok(items)
+    }
+
+    async fn find_uid(&self, container: &Container, uid: &str) -> Result<Vec<Item>, Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("look for a UID", mailbox);
+        let mut items = self.found(act, mailbox, &format!("iCalUId eq '{}'", wire::quoted(uid))).await?;
+        items.retain(|item| item.uid.as_deref() == Some(uid));
+        Ok(items)
+    }
+
+    async fn find_alike(&self, container: &Container, like: &Appointment) -> Result<Vec<Item>, Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("look for a like appointment", mailbox);
+        // What begins at that time touches these moments. Days begin at different moments around the Earth.
+        let (from, to) = match &like.time {
+            Time::Timed(span) => (span.start - TimeDelta::minutes(1), span.start + TimeDelta::minutes(1)),
+            Time::AllDay { first, .. } => {
+                let day = first.and_time(NaiveTime::MIN).and_utc();
+                (day - TimeDelta::hours(15), day + TimeDelta::hours(13))
+            }
+        };
+        let text = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let (from, to, expand) = (text(from), text(to), self.whole());
+        let query = [
+            ("startDateTime", from.as_str()),
+            ("endDateTime", to.as_str()),
+            ("$select", wire::SELECT),
+            ("$expand", expand.as_str()),
+        ];
+        let url = self.client.of_mailbox(mailbox, &["calendarView"], &query);
+        let mut events: Vec<Event> = self.client.list(act, url).await?;
+        events.retain(|event| !matches!(event.kind.as_deref(), Some("occurrence" | "exception")));
+        let mut items = self.all_mapped(act, events, mailbox).await?;
+        items.retain(|item| item.appointment.time == like.time);
+        Ok(items)
+    }
+
+    async fn create(&self, container: &Container, draft: &Appointment, stamp: &Key, mail: Mail) -> Result<Item, Error> {
+        let mailbox = self.mailbox(container)?;
+        self.create_event(mailbox, draft, stamp, mail).await
+    }
+
+    async fn update(
+        &self,
+        at: &ItemRef,
+        version: &Version,
+        patch: &Patch,
+        after: &Appointment,
+        mail: Mail,
+    ) -> Result<Item, Error> {
+        let mailbox = self.mailbox(&at.container)?;
+        self.update_event(mailbox, &at.id, version, patch, after, mail).await
+    }
+
+    async fn delete(&self, at: &ItemRef, version: &Version, mail: Mail) -> Result<(), Error> {
+        let mailbox = self.mailbox(&at.container)?;
+        self.delete_event(mailbox, &at.id, version, mail).await
+    }
+
+    async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("list the calendar", mailbox);
+        let expand = wire::expand([&self.config().stamp]);
+        let query = [("$select", wire::SELECT_KEYS), ("$expand", expand.as_str())];
+        let url = self.client.of_mailbox(mailbox, &["calendar", "events"], &query);
+        let events: Vec<Event> = self.client.list(act, url).await?;
+        self.calendars.listed(mailbox, events.iter().map(|event| event.id.as_str()));
+        let mut listed = Vec::with_capacity(events.len());
+        for event in events {
+            let version = event.version().ok_or_else(|| self.client.malformed(act, "a row has no version"))?;
+            let stamp = map::stamp(&event, self.config());
+            let at = ItemRef::exchange(mailbox.clone(), event.id);
+            listed.push(Listed { at, version: Version(version), uid: event.uid, stamp });
+        }
+        Ok(listed)
+    }
+
+    /// One caller at a time waits; a second one waits for the first to end. A mailbox rings once when its subscription
+    /// begins, so that changes from before are looked at.
+    async fn doorbell(&self, containers: &[Container], limit: Duration) -> Result<Vec<Container>, Error> {
+        let mailboxes = containers.iter().map(|container| self.mailbox(container).cloned());
+        let mailboxes = mailboxes.collect::<Result<_, _>>()?;
+        let mut doorbell = self.doorbell.lock().await;
+        let rung = doorbell.wait(&self.client, &self.inbox, mailboxes, limit).await?;
+        Ok(containers.iter().filter(|c| matches!(c, Container::Mailbox(m) if rung.contains(m))).cloned().collect())
+    }
+
+    async fn users(&self) -> Result<Vec<User>, Error> {
+        let act = Act::of_tenant("read the directory");
+        let select = "id,userPrincipalName,mail,givenName,surname,displayName,accountEnabled";
+        let url = self.client.at(&["users"], &[("$select", select), ("$top", "999")]);
+        let users: Vec<wire::User> = self.client.list(act, url).await?;
+        Ok(users.into_iter().map(user).collect())
+    }
+
+    async fn probe(&self, container: &Container) -> Result<(), Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("open the calendar", mailbox);
+        self.confirm_gone(act, mailbox).await
+    }
+}
+
+/// A person of the directory. Without an address of its own, the principal name stands for it if it has the form of one.
+fn user(found: wire::User) -> User {
+    let name = found.user_principal_name.unwrap_or_default();
+    let address = found.mail.filter(|mail| !mail.is_empty()).unwrap_or_else(|| name.clone());
+    User {
+        id: UserId(found.id),
+        first_name: found.given_name.or(found.display_name).unwrap_or_default(),
+        last_name: found.surname.unwrap_or_default(),
+        address: Address::new(if address.contains('@') { &address } else { "" }),
+        logon: name,
+        active: found.account_enabled.unwrap_or(true),
+        resource: false,
+    }
+}
