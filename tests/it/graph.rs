@@ -1,5 +1,5 @@
 //! The Microsoft Graph connector: mapping, pace, places in a feed and codes as values; the connector against answers a test
-//! writes.
+//! writes, and against the Exchange simulator.
 
 mod codes;
 mod feed;
@@ -8,6 +8,8 @@ mod inbox;
 mod map;
 mod pace;
 mod requests;
+mod sim;
+mod stories;
 
 use daybridge::connector::graph::config::GraphConfig;
 use daybridge::connector::graph::wire::Event;

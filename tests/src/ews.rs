@@ -204,6 +204,14 @@ impl Outlook {
         meetings(&answer).into_iter().next()
     }
 
+    /// The body of an item as it is stored, HTML with its tags.
+    pub async fn raw_body(&self, id: &str) -> String {
+        let request =
+            get_item(&[id.to_owned()]).replace("<t:BodyType>Text</t:BodyType>", "<t:BodyType>Best</t:BodyType>");
+        let answer = self.call(&request).await;
+        meetings(&answer).into_iter().next().expect("the item is there").body
+    }
+
     /// Everything in the calendar folder.
     pub async fn calendar(&self) -> Vec<Meeting> {
         let answer = self

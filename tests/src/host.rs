@@ -1,4 +1,7 @@
 //! A host between the two simulators, in this process, over real sockets; and the oracle every story must end with.
+//!
+//! The same stories are told to a host that reaches Exchange by EWS, by Microsoft Graph, or some mailboxes by one and some by the
+//! other: `DAYBRIDGE_EXCHANGE` is `ews` (if it is not set), `graph` or `hybrid`. People's own Outlook is the same in all three.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,8 +29,56 @@ use crate::wait::wait_for;
 /// Rounds in which a story must come to rest: a write, its echo, the echo's echo, and some for retries.
 const ROUNDS_MAX: usize = 40;
 
+/// How the host reaches Exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Ews,
+    Graph,
+    /// [`ONLINE`] by Graph, the others by EWS.
+    Hybrid,
+}
+
+/// The mailboxes that a hybrid has online: the organizer of most stories, and one of those she meets.
+pub const ONLINE: [&str; 2] = ["susan.maye@example.test", "mary.jones@example.test"];
+
+/// What an operation of EWS is called in Graph, for faults.
+const OPERATIONS: [(&str, &str); 5] = [
+    ("CreateItem", "Graph.CreateEvent"),
+    ("UpdateItem", "Graph.UpdateEvent"),
+    ("GetItem", "Graph.GetEvent"),
+    ("FindItem", "Graph.ListEvents"),
+    ("SyncFolderItems", "Graph.CalendarViewDelta"),
+];
+
+impl Reach {
+    /// # Panics
+    /// If the variable names something else.
+    pub fn of_environment() -> Self {
+        match std::env::var("DAYBRIDGE_EXCHANGE").as_deref() {
+            Err(_) | Ok("" | "ews") => Reach::Ews,
+            Ok("graph") => Reach::Graph,
+            Ok("hybrid") => Reach::Hybrid,
+            Ok(other) => panic!("DAYBRIDGE_EXCHANGE is ews, graph or hybrid, not {other}"),
+        }
+    }
+
+    /// Whether a meeting in Susan's calendar can be written without mailing her guests.
+    pub fn writes_silently(self) -> bool {
+        self == Reach::Ews
+    }
+
+    /// The name by which the simulator knows what Susan's mailbox is asked when it is an EWS operation elsewhere.
+    pub fn operation(self, ews: &str) -> &str {
+        match OPERATIONS.iter().find(|(known, _)| *known == ews) {
+            Some((_, graph)) if self != Reach::Ews => graph,
+            _ => ews,
+        }
+    }
+}
+
 /// Both simulators.
 pub struct Servers {
+    pub reach: Reach,
     pub crm: sim::crm::Running,
     pub exchange: sim::exchange::Running,
     pub tasks: Tasks,
@@ -47,6 +98,11 @@ impl Servers {
         Self::on(Arc::new(clock)).await
     }
 
+    /// Whatever the environment says.
+    pub async fn reached(reach: Reach) -> Self {
+        Self { reach, ..Self::start().await }
+    }
+
     /// With this clock in the CRM.
     pub async fn on(crm_clock: Arc<dyn Clock>) -> Self {
         let tasks = Tasks::new();
@@ -55,7 +111,7 @@ impl Servers {
         let clock = Arc::new(SystemClock);
         let exchange =
             sim::exchange::serve(listen, sim::exchange::Options::default(), clock, &tasks).await.expect("a free port");
-        Self { crm, exchange, tasks, exchange_front: None }
+        Self { reach: Reach::of_environment(), crm, exchange, tasks, exchange_front: None }
     }
 
     /// The CRM as the sync account sees it.
@@ -84,8 +140,6 @@ impl Servers {
             more.lines().filter(|line| !line.starts_with("time_zone")).map(|line| format!("{line}\n")).collect();
         let more = more.as_str();
         let crm = self.crm.users().into_iter().find(|user| user.role == "service").expect("a service account");
-        let exchange =
-            self.exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
         let sync = if more.contains("[sync]") { String::new() } else { format!("[sync]\n{SYNC}workers = 1\n") };
         // Keys of the top come before all sections.
         let (top, more): (Vec<&str>, Vec<&str>) = more.lines().partition(|line| line.starts_with("rules_dir"));
@@ -102,13 +156,7 @@ login = "{crm_login}"
 password = "{crm_password}"
 {zone}
 responses_column = "comm_responses"
-[[exchange]]
-name = "exchange"
-kind = "ews"
-primary = true
-url = "{ews_url}"
-login = "{ews_login}"
-password = "{ews_password}"
+{exchange}
 {sync}
 {more}
 "#,
@@ -116,10 +164,38 @@ password = "{ews_password}"
             crm_url = self.crm.crm_url(),
             crm_login = crm.login,
             crm_password = crm.password,
-            ews_url = self.exchange_front.clone().unwrap_or_else(|| self.exchange.ews_url()),
-            ews_login = exchange.login,
-            ews_password = exchange.password,
+            exchange = self.exchange_config(),
         )
+    }
+
+    /// The `[[exchange]]` sections.
+    fn exchange_config(&self) -> String {
+        let service =
+            self.exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
+        let ews = |name: &str| {
+            let url = self.exchange_front.clone().unwrap_or_else(|| self.exchange.ews_url());
+            let (login, password) = (&service.login, &service.password);
+            format!(
+                "[[exchange]]\nname = \"{name}\"\nkind = \"ews\"\nurl = \"{url}\"\nlogin = \"{login}\"\npassword = \"{password}\"\n"
+            )
+        };
+        let graph = |name: &str| {
+            let (url, authority) = (self.exchange.graph_url(), self.exchange.url());
+            let (tenant, client) = (self.exchange.tenant(), self.exchange.client_id());
+            let secret = self.exchange.client_secret();
+            format!(
+                "[[exchange]]\nname = \"{name}\"\nkind = \"graph\"\nurl = \"{url}\"\nauthority = \"{}\"\ntenant = \"{tenant}\"\n\
+                 client_id = \"{client}\"\nclient_secret = \"{secret}\"\n",
+                authority.trim_end_matches('/')
+            )
+        };
+        match self.reach {
+            Reach::Ews => format!("{}primary = true\n", ews("exchange")),
+            Reach::Graph => format!("{}primary = true\n", graph("exchange")),
+            Reach::Hybrid => {
+                format!("{}primary = true\n{}mailboxes = {ONLINE:?}\n", ews("exchange"), graph("online"))
+            }
+        }
     }
 
     /// Mails Exchange sent, by kind.
@@ -463,7 +539,7 @@ pub async fn post(url: &str, body: &serde_json::Value) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
-async fn delete(url: &str) {
+pub async fn delete(url: &str) {
     let answer = reqwest::Client::new().delete(url).send().await.expect("the simulator answers");
     assert!(answer.status().is_success(), "DELETE {url}: {}", answer.status());
 }
@@ -474,8 +550,19 @@ impl TestHost {
         post(&format!("{}_sim/faults", self.servers.crm.url()), &fault).await;
     }
 
-    /// Asks Exchange for a fault.
-    pub async fn exchange_fault(&self, fault: serde_json::Value) {
+    /// Asks Exchange for a fault, named as an operation of EWS; by whatever protocol that is asked of the host.
+    pub async fn exchange_fault(&self, mut fault: serde_json::Value) {
+        let named = fault["operation"].as_str().unwrap_or_default().to_owned();
+        let graph = self.servers.reach.operation(&named);
+        if graph != named {
+            let mut other = fault.clone();
+            other["operation"] = graph.into();
+            if self.servers.reach == Reach::Hybrid {
+                post(&format!("{}_sim/faults", self.servers.exchange.url()), &other).await;
+            } else {
+                fault = other;
+            }
+        }
         post(&format!("{}_sim/faults", self.servers.exchange.url()), &fault).await;
     }
 

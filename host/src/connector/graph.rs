@@ -10,6 +10,7 @@ pub mod calendars;
 pub mod client;
 pub mod codes;
 pub mod config;
+mod directory;
 pub mod doorbell;
 pub mod feed;
 pub mod inbox;
@@ -35,12 +36,12 @@ use self::doorbell::Doorbell;
 use self::feed::Place;
 use self::inbox::Inbox;
 use self::wire::{Event, Page};
-use super::http::{Method, Url};
+use super::http::Url;
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem, zones};
 use crate::clock::Clock;
 use crate::model::{
-    Address, Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, Time,
-    User, UserId, Version, Zone,
+    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response,
+    Seen, Side, Time, User, Version, Zone,
 };
 
 /// One tenant.
@@ -215,28 +216,6 @@ impl GraphConnector {
         let events = self.client.list(act, url).await?;
         self.all_mapped(act, events, mailbox).await
     }
-
-    /// Answers a meeting from the mailbox's own copy; `send` tells the organizer.
-    ///
-    /// # Errors
-    /// [`Problem::Refused`] for an answer that is none, or for one's own meeting.
-    pub async fn respond(&self, at: &ItemRef, answer: Response, comment: &str, send: bool) -> Result<(), Error> {
-        let what = format!("answer meeting {}", short(&at.id));
-        let mailbox = self.mailbox(&at.container)?;
-        let act = Act::new(&what, mailbox);
-        let verb = match answer {
-            Response::Accepted => "accept",
-            Response::Tentative => "tentativelyAccept",
-            Response::Declined => "decline",
-            Response::None | Response::Organizer => {
-                return Err(self.client.error(act, Problem::Refused).caused_by("this is no answer"));
-            }
-        };
-        let url = self.client.of_mailbox(mailbox, &["events", &at.id, verb], &[]);
-        let body = serde_json::json!({ "comment": comment, "sendResponse": send });
-        let answered = self.client.write(act, Method::POST, url, Some(&body), None).await?;
-        answered.map(drop).map_err(|refusal| self.client.failed(act, refusal))
-    }
 }
 
 /// Enough of an id to find it in a trace; whole ids fill a line and a half.
@@ -392,6 +371,12 @@ impl Connector for GraphConnector {
         self.delete_event(mailbox, &at.id, version, mail).await
     }
 
+    async fn respond(&self, at: &ItemRef, version: &Version, answer: Response, mail: Mail) -> Result<Seen, Error> {
+        let mailbox = self.mailbox(&at.container)?;
+        self.answer_event(mailbox, &at.id, version, answer, mail).await?;
+        self.read(at).await
+    }
+
     async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
         let mailbox = self.mailbox(container)?;
         let act = Act::new("list the calendar", mailbox);
@@ -421,31 +406,16 @@ impl Connector for GraphConnector {
     }
 
     async fn users(&self) -> Result<Vec<User>, Error> {
-        let act = Act::of_tenant("read the directory");
-        let select = "id,userPrincipalName,mail,givenName,surname,displayName,accountEnabled";
-        let url = self.client.at(&["users"], &[("$select", select), ("$top", "999")]);
-        let users: Vec<wire::User> = self.client.list(act, url).await?;
-        Ok(users.into_iter().map(user).collect())
+        self.all_people().await
+    }
+
+    async fn find_people(&self, _within: &Container, wanted: &str) -> Result<Vec<DirectoryEntry>, Error> {
+        self.look_up(wanted).await
     }
 
     async fn probe(&self, container: &Container) -> Result<(), Error> {
         let mailbox = self.mailbox(container)?;
         let act = Act::new("open the calendar", mailbox);
         self.confirm_gone(act, mailbox).await
-    }
-}
-
-/// A person of the directory. Without an address of its own, the principal name stands for it if it has the form of one.
-fn user(found: wire::User) -> User {
-    let name = found.user_principal_name.unwrap_or_default();
-    let address = found.mail.filter(|mail| !mail.is_empty()).unwrap_or_else(|| name.clone());
-    User {
-        id: UserId(found.id),
-        first_name: found.given_name.or(found.display_name).unwrap_or_default(),
-        last_name: found.surname.unwrap_or_default(),
-        address: Address::new(if address.contains('@') { &address } else { "" }),
-        logon: name,
-        active: found.account_enabled.unwrap_or(true),
-        resource: false,
     }
 }

@@ -93,7 +93,7 @@ async fn a_started_host_knows_the_users_before_it_works_on_anything() {
     let order = SyncOrder::default();
     app.sync(&order).await.expect("a first pass");
     // The host dies while it waits for the answer to its write.
-    exchange_faults.add(Fault::new("CreateItem", Kind::Hold)).expect("a fault");
+    exchange_faults.add(Fault::new(servers.reach.operation("CreateItem"), Kind::Hold)).expect("a fault");
     servers.crm().book(&Booking::at("Only once", &day(40), 9, SUSAN)).await;
     tokio::select! {
         _ = app.sync(&order) => panic!("the pass ended although the answer is withheld"),

@@ -32,7 +32,9 @@ async fn s32_complete_mails_nobody_and_drops_the_reminder() {
     host.crm().patch("Communication", &id, &json!({"Comm_Status": "Complete", "Comm_Note": "Done: signed"})).await;
     host.settle().await;
     let item = outlook.by_subject("Review").await.expect("in Outlook");
-    assert_eq!((item.reminder, item.body.trim_end()), (None, "Done: signed"));
+    // A server that would mail the new text to Terry is not given it.
+    let body = if host.servers.reach.writes_silently() { "Done: signed" } else { "" };
+    assert_eq!((item.reminder, item.body.trim_end()), (None, body));
     host.oracle(1, Mails::new(1, 0, 0)).await;
 }
 

@@ -171,6 +171,8 @@ pub struct User {
     pub surname: Option<String>,
     pub display_name: Option<String>,
     pub account_enabled: Option<bool>,
+    /// `SMTP:` before the primary address, `smtp:` before the others.
+    pub proxy_addresses: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -14,7 +14,7 @@ use super::wire::{self, Event};
 use super::{GraphConnector, codes, map, short};
 use crate::connector::http::Method;
 use crate::connector::{Error, Problem, html};
-use crate::model::{Address, Appointment, Field, Item, Key, Mail, Patch, Role, Version};
+use crate::model::{Address, Appointment, Field, Item, Key, Mail, Patch, Response, Role, Version};
 
 /// The namespace of our tokens: a random id of this product, fixed for ever.
 const TRANSACTIONS: Uuid = Uuid::from_u128(0x8f0c_7d3e_52a1_4b6f_9e64_c1d8_03b7_5a2d);
@@ -261,6 +261,43 @@ impl GraphConnector {
             Err(refusal) if refusal.problem() == Problem::NotFound => self.confirm_gone(act, mailbox).await,
             Err(refusal) => Err(self.client.failed(act, refusal)),
         }
+    }
+
+    /// Answers an invitation from the mailbox's own copy, if that is as it was read. A meeting that was cancelled or that is the
+    /// owner's own is refused by the server.
+    pub(super) async fn answer_event(
+        &self,
+        mailbox: &Address,
+        id: &str,
+        version: &Version,
+        answer: Response,
+        mail: Mail,
+    ) -> Result<(), Error> {
+        let what = format!("answer the invitation {}", short(id));
+        let act = Act::new(&what, mailbox);
+        let verb = match answer {
+            Response::Accepted => "accept",
+            Response::Tentative => "tentativelyAccept",
+            Response::Declined => "decline",
+            Response::None | Response::Organizer => {
+                return Err(self.client.error(act, Problem::Refused).caused_by("that is no answer to an invitation"));
+            }
+        };
+        let event = match self.event(act, mailbox, id, &[("$select", "id,changeKey")]).await? {
+            Ok(event) => event,
+            // Gone already: reading it tells.
+            Err(refusal) if refusal.problem() == Problem::NotFound => return Ok(()),
+            Err(refusal) => return Err(self.client.failed(act, refusal)),
+        };
+        if event.version().as_deref() != Some(version.0.as_str()) {
+            return Err(self.client.error(act, Problem::Stale).caused_by("it changed since it was read"));
+        }
+        let url = self.client.of_mailbox(mailbox, &["events", id, verb], &[]);
+        let body = json!({ "comment": "", "sendResponse": mail != Mail::Silent });
+        // A declined copy leaves the calendar, and may still be read by its id.
+        self.calendars.doubted(mailbox, id);
+        let answered = self.client.write(act, Method::POST, url, Some(&body), None).await?;
+        answered.map(drop).map_err(|refusal| self.client.failed(act, refusal))
     }
 
     /// The zone for the midnights of an all-day appointment: the operator's, else the mailbox's own.

@@ -1,0 +1,147 @@
+//! What differs when Exchange is reached by Graph: stories that run with it whatever the suite is told.
+
+use chrono::TimeDelta;
+use daybridge::control::{Desk as _, SyncOrder};
+use daybridge_tests::crm::Booking;
+use daybridge_tests::ews::TO_NONE;
+use daybridge_tests::host::{Mails, Reach, Servers, TestHost, delete, post};
+use daybridge_tests::time::{day, utc};
+use daybridge_tests::user::{SUSAN, TERRY};
+use serde_json::json;
+
+async fn host(more: &str) -> TestHost {
+    TestHost::on(Servers::reached(Reach::Graph).await, more).await
+}
+
+async fn settled(more: &str) -> TestHost {
+    let mut host = host(more).await;
+    host.settle().await;
+    host
+}
+
+#[tokio::test]
+async fn s31_a_first_pass_makes_meetings_without_their_attendees_and_says_so() {
+    let mut host = host("").await;
+    let booking = Booking::at("Old meeting", &day(20), 9, SUSAN).with_user(TERRY).with_external("ann.lee@client.test");
+    let id = host.crm().book(&booking).await;
+    let plan =
+        host.app.sync(&SyncOrder { containers: Vec::new(), sweep: false, dry_run: true }).await.expect("a dry run");
+    let line = plan.lines.iter().find(|line| line.target.is_some()).expect("a planned write");
+    assert!(line.reason.contains("without its attendees"), "{}", line.reason);
+    host.settle().await;
+    let meeting = host.outlook("susan.maye").by_subject("Old meeting").await.expect("in Outlook");
+    assert_eq!(meeting.attendees, []);
+    assert_eq!(host.crm().links(&id).await.len(), 3, "who is to come stays in the CRM");
+    let trace = host.trace(&id).await;
+    assert!(trace.contains("made without its attendees"), "{trace}");
+    // Edited later: still nobody is mailed who was never invited.
+    host.crm().patch("Communication", &id, &json!({"Comm_Location": "Room 7"})).await;
+    host.settle().await;
+    assert_eq!(host.outlook("susan.maye").by_subject("Old meeting").await.expect("there").location, "Room 7");
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_meeting_that_is_over_is_not_written_where_it_would_be_mailed() {
+    let mut host = settled("").await;
+    // A meeting of Outlook's own, over by now, with a guest who was invited.
+    let (outlook, past) = (host.outlook("susan.maye"), day(-2));
+    outlook.book("Yesterday", &utc(&past, 9), &utc(&past, 10), &["terry.smith@example.test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let id = host.crm().appointments().await[0].id();
+    host.crm().patch("Communication", &id, &json!({"Comm_Subject": "As it went", "Comm_Note": "Minutes"})).await;
+    host.settle().await;
+    assert!(outlook.by_subject("Yesterday").await.is_some(), "the guest is not told of minutes");
+    let trace = host.trace(&id).await;
+    assert!(trace.contains("was not written to Exchange"), "{trace}");
+    // Nor is it cancelled by mail.
+    host.crm().patch("Communication", &id, &json!({"Comm_Status": "Cancelled"})).await;
+    host.settle().await;
+    assert!(outlook.by_subject("Yesterday").await.is_some());
+    host.oracle(1, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn making_a_meeting_private_is_written_and_declared_and_its_priority_alone_is_not() {
+    let mut host = settled("").await;
+    let id = host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN).with_user(TERRY)).await;
+    host.settle().await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Priority": "High"})).await;
+    host.settle().await;
+    assert_eq!(host.servers.mails().await, Mails::new(1, 0, 0));
+    host.crm().patch("Communication", &id, &json!({"Comm_Private": "Y"})).await;
+    host.settle().await;
+    assert_eq!(host.outlook("susan.maye").by_subject("Review").await.expect("there").sensitivity, "Private");
+    host.oracle(1, Mails::new(1, 1, 0)).await;
+}
+
+#[tokio::test]
+async fn s63_html_stays_where_the_crm_edits_one_line() {
+    let mut host = settled("").await;
+    let outlook = host.outlook("susan.maye");
+    let html =
+        "<html><body><p>Dear <b>all</b>,</p><p><img src=\"cid:logo\"/>bring the <i>figures</i></p></body></html>";
+    let escaped = html.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let item = format!(
+        "<t:Subject>Rich</t:Subject><t:Body BodyType=\"HTML\">{escaped}</t:Body><t:Start>{}</t:Start><t:End>{}</t:End>",
+        utc(&day(40), 9),
+        utc(&day(40), 10)
+    );
+    let item = outlook.create(TO_NONE, &item).await;
+    host.settle().await;
+    let row = &host.crm().appointments().await[0];
+    let note = row.text("Comm_Note");
+    assert!(note.contains("figures"), "{note}");
+    host.crm().patch("Communication", &row.id(), &json!({"Comm_Note": note.replace("figures", "samples")})).await;
+    host.settle().await;
+    let raw = outlook.raw_body(&item).await;
+    for kept in ["<b>all</b>", "cid:logo", "<i>samples</i>"] {
+        assert!(raw.contains(kept), "{kept} is lost: {raw}");
+    }
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s07_a_lost_ledger_is_rebuilt_by_graph_from_what_ews_made() {
+    let mut host = TestHost::on(Servers::reached(Reach::Ews).await, "").await;
+    host.settle().await;
+    host.crm().book(&Booking::at("From the CRM", &day(40), 9, SUSAN).with_user(TERRY)).await;
+    host.outlook("mary.jones").book("From Outlook", &utc(&day(41), 9), &utc(&day(41), 10), &[]).await;
+    host.settle().await;
+    let before = (host.servers.crm_writes().await, host.servers.exchange_writes().await);
+    host.servers.reach = Reach::Graph;
+    host.restart_without_data().await;
+    host.settle().await;
+    assert_eq!((host.servers.crm_writes().await, host.servers.exchange_writes().await), before);
+    host.oracle(2, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_window_that_moves_on_loses_nothing_and_writes_nothing() {
+    let mut host = settled("").await;
+    host.crm().book(&Booking::at("Known", &day(40), 9, SUSAN)).await;
+    // Beyond the window's end as yet: made by Outlook, so only the feed or a sweep can tell.
+    host.outlook("susan.maye").book("Far", &utc(&day(735), 9), &utc(&day(735), 10), &[]).await;
+    host.settle().await;
+    assert_eq!(host.app.pairs(), 1);
+    host.clock.advance(TimeDelta::days(8));
+    let writes = host.servers.exchange_writes().await;
+    host.settle().await;
+    assert_eq!((host.app.pairs(), host.servers.exchange_writes().await), (2, writes));
+    host.oracle(2, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s73_a_forgotten_delta_starts_over_without_a_write() {
+    let mut host = settled("").await;
+    for number in 0..3 {
+        host.crm().book(&Booking::at(&format!("Item {number}"), &day(40 + number), 9, SUSAN).with_user(TERRY)).await;
+    }
+    host.settle().await;
+    for reset in ["gone", "state-not-found"] {
+        post(&format!("{}_sim/graph", host.servers.exchange.url()), &json!({"delta_reset": reset})).await;
+        delete(&format!("{}_sim/graph/delta", host.servers.exchange.url())).await;
+        host.oracle(3, Mails::new(3, 0, 0)).await;
+    }
+}
