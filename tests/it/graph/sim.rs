@@ -292,10 +292,10 @@ async fn an_invitation_is_answered_from_ones_own_copy() {
     let meeting = outlook.by_subject("Review").await.unwrap();
     assert_eq!(meeting.attendees, [(susan().folded(), "Accept".to_owned())]);
     let own = sim.create(&draft("mine"), 1).await;
-    assert_eq!(
-        sim.connector.respond(&own.at, Response::Declined, "", true).await.unwrap_err().problem,
-        Problem::Refused
-    );
+    let refused = sim.connector.respond(&own.at, &own.version, Response::Declined, Mail::All).await.unwrap_err();
+    assert_eq!(refused.problem, Problem::Refused);
+    let declined = sim.connector.respond(&at, &copy.version, Response::Declined, Mail::All).await.unwrap();
+    assert_eq!(declined, Seen::Deleted);
 }
 
 #[tokio::test]
