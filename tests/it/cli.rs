@@ -207,6 +207,13 @@ async fn a_simulated_exchange_says_where_it_is_and_answers_there() {
     let line = first_line(&mut simulator, "ews").await;
     let url = line["ews"].as_str().expect("the EWS address");
     assert!(url.ends_with("/EWS/Exchange.asmx"), "{url}");
+    assert!(line["graph"].as_str().expect("the Graph address").ends_with("/v1.0"), "{line}");
+    let (authority, tenant) =
+        (line["authority"].as_str().expect("an authority"), line["tenant"].as_str().expect("a tenant"));
+    assert!(
+        authority.ends_with(tenant) && line["client_id"].is_string() && line["client_secret"].is_string(),
+        "{line}"
+    );
     let url: reqwest::Url = url.parse().expect("an address");
     let mailbox = line["users"].as_array().expect("users").iter().find(|user| user["role"] == "user").expect("a user");
     let envelope = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" \

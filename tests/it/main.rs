@@ -24,6 +24,7 @@ mod scenarios;
 mod sim_crm;
 mod sim_exchange;
 mod sim_graph;
+mod sim_graph_clients;
 mod store;
 mod tidy;
 mod zones;

@@ -4,9 +4,12 @@
 mod batch;
 mod delta;
 mod events;
+mod faults;
+mod identity;
 mod meetings;
 mod queries;
 mod signing;
+mod subscriptions;
 mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -238,9 +238,11 @@ pub async fn serve(
         face: face.clone(),
         clock: clock.clone(),
         address,
+        webhooks: graph::webhook::client()?,
         faults: faults.clone(),
         stopping: tasks.stopping(),
     };
+    graph::webhook::start(server.clone(), tasks);
     let stop = {
         let (faults, stopping) = (faults.clone(), tasks.stopping());
         async move {
@@ -267,6 +269,8 @@ struct Server {
     face: Face,
     clock: Arc<VirtualClock>,
     address: SocketAddr,
+    /// Posts to subscribers.
+    webhooks: graph::webhook::Client,
     faults: Faults,
     stopping: CancellationToken,
 }
@@ -335,6 +339,7 @@ async fn ews(
     };
     match server.faults.before(&operation, &[&mailbox]).await {
         Step::Cut => fault::cut(),
+        Step::Redirect(location) => fault::redirect(&location),
         Step::Refuse(refusal) => refuse(&operation, text, refusal),
         Step::Run(after) => {
             let answer = match operation.as_str() {
@@ -360,6 +365,7 @@ async fn autodiscover(
     let Ok(text) = std::str::from_utf8(&body) else { return StatusCode::BAD_REQUEST.into_response() };
     match server.faults.before("Autodiscover", &[]).await {
         Step::Cut => fault::cut(),
+        Step::Redirect(location) => fault::redirect(&location),
         Step::Refuse(Refusal::Status { status, retry_after_s }) => fault::status(status, retry_after_s),
         Step::Refuse(_) => fault::status(StatusCode::SERVICE_UNAVAILABLE, None),
         Step::Run(after) => {

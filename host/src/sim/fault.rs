@@ -1,4 +1,5 @@
-//! Faults on demand and counters, the same for every simulator: `/_sim/faults`, `/_sim/down`, `/_sim/counters`.
+//! Faults on demand, faults by chance, and counters, the same for every simulator: `/_sim/faults`, `/_sim/chance`,
+//! `/_sim/down`, `/_sim/counters`.
 //!
 //! Promises: a fault is used up exactly `times` times, in the order it was asked for; clearing the faults releases every
 //! request that is held or delayed. Must not know: any protocol. A simulator asks [`Faults::before`] what to do with an
@@ -9,23 +10,30 @@
 //!     Step::Run(after) => faults.after(after, carry_out()).await,
 //!     Step::Refuse(refusal) => the protocol's form of the refusal,
 //!     Step::Cut => fault::cut(),
+//!     Step::Redirect(location) => fault::redirect(&location),
 //! }
 //! ```
+
+mod effect;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+pub use self::effect::{cut, redirect, status};
 
 /// Faults that may wait at the same time: a test asks for a handful, so more is a mistake in the test.
 const PENDING_MAX: usize = 1_000;
@@ -54,6 +62,16 @@ pub enum Kind {
     Throttle,
     /// Carried out; the answer breaks off in the middle.
     Malformed,
+    /// Carried out; answered with a bare HTTP `status` all the same (503 without one).
+    FailAfterCommit,
+    /// Carried out; the first half of the answer comes, the rest does not until the faults are cleared.
+    Stall,
+    /// Carried out; a page for people comes in the answer's place.
+    WrongType,
+    /// Carried out; the answer is small and unpacks to 64 MiB.
+    GzipBomb,
+    /// Not carried out; the client is sent to `location`.
+    Redirect,
 }
 
 /// One fault, as `POST /_sim/faults` takes it.
@@ -79,6 +97,17 @@ pub struct Fault {
     pub back_off_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+/// Operations that fail by chance, the same ones for the same seed and order of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chance {
+    /// How many of a hundred operations fail: half of these after they were carried out.
+    pub percent: f64,
+    pub seed: u64,
 }
 
 impl Fault {
@@ -94,6 +123,7 @@ impl Fault {
             retry_after_s: None,
             back_off_ms: None,
             delay_ms: None,
+            location: None,
         }
     }
 
@@ -127,6 +157,8 @@ pub enum Step {
     Refuse(Refusal),
     /// Do not carry it out; answer [`cut`].
     Cut,
+    /// Do not carry it out; answer [`redirect`] to there.
+    Redirect(String),
 }
 
 /// Why an operation is not carried out; each protocol has its own form for it.
@@ -137,6 +169,14 @@ pub enum Refusal {
     Throttle { back_off_ms: u64, retry_after_s: Option<u64> },
 }
 
+/// Statuses of failures by chance.
+const CHANCE_STATUSES: [StatusCode; 4] = [
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
+
 /// What will happen to the answer of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
@@ -144,6 +184,10 @@ pub enum After {
     Hold,
     Cut,
     Malform,
+    Fail(StatusCode),
+    Stall,
+    WrongType,
+    Bomb,
 }
 
 /// What passed since the start or the last reset. Requests to `/_sim` and to the page for people are not counted.
@@ -174,6 +218,7 @@ struct Inner {
     pending: Vec<Fault>,
     held: u64,
     counters: Counters,
+    chance: Option<(Chance, StdRng)>,
 }
 
 /// What `GET /_sim/faults` shows.
@@ -199,6 +244,7 @@ impl Faults {
             Kind::Status if fault.status.is_none_or(|status| StatusCode::from_u16(status).is_err()) => {
                 return Err("kind \"status\" needs a status between 100 and 999".into());
             }
+            Kind::Redirect if fault.location.is_none() => return Err("kind \"redirect\" needs a location".into()),
             Kind::Delay if fault.delay_ms.is_none_or(|delay| u128::from(delay) > DELAY_MAX.as_millis()) => {
                 return Err(format!("kind \"delay\" needs delay_ms of at most {}", DELAY_MAX.as_millis()));
             }
@@ -213,6 +259,11 @@ impl Faults {
         }
         inner.pending.push(fault);
         Ok(())
+    }
+
+    /// Lets operations fail by chance from now on, or no longer.
+    pub fn set_chance(&self, chance: Option<Chance>) {
+        self.lock().chance = chance.map(|chance| (chance, StdRng::seed_from_u64(chance.seed)));
     }
 
     /// Forgets all waiting faults and releases what is held or delayed.
@@ -266,7 +317,7 @@ impl Faults {
             *inner.counters.operations.entry(operation.to_owned()).or_default() += 1;
             take(&mut inner.pending, operation, containers)
         };
-        let Some(fault) = fault else { return Step::Run(After::Send) };
+        let Some(fault) = fault else { return self.by_chance() };
         match fault.kind {
             Kind::Error => Step::Refuse(Refusal::Error {
                 code: fault.code.unwrap_or_default(),
@@ -284,6 +335,14 @@ impl Faults {
             Kind::DropAfterCommit => Step::Run(After::Cut),
             Kind::Hold => Step::Run(After::Hold),
             Kind::Malformed => Step::Run(After::Malform),
+            Kind::FailAfterCommit => {
+                let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
+                Step::Run(After::Fail(status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)))
+            }
+            Kind::Stall => Step::Run(After::Stall),
+            Kind::WrongType => Step::Run(After::WrongType),
+            Kind::GzipBomb => Step::Run(After::Bomb),
+            Kind::Redirect => Step::Redirect(fault.location.unwrap_or_default()),
             Kind::Delay => {
                 let delay = Duration::from_millis(fault.delay_ms.unwrap_or_default());
                 tokio::select! { () = tokio::time::sleep(delay) => {}, _ = cleared.changed() => {} }
@@ -292,12 +351,30 @@ impl Faults {
         }
     }
 
+    /// What chance does to an operation that no fault was asked for.
+    fn by_chance(&self) -> Step {
+        let mut inner = self.lock();
+        let Some((chance, dice)) = &mut inner.chance else { return Step::Run(After::Send) };
+        if dice.random::<f64>() * 100.0 >= chance.percent {
+            return Step::Run(After::Send);
+        }
+        let status = CHANCE_STATUSES.choose(dice).copied().unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        match dice.random::<bool>() {
+            true => Step::Run(After::Fail(status)),
+            false => Step::Refuse(Refusal::Status { status, retry_after_s: None }),
+        }
+    }
+
     /// What the client gets of an answer. Waits if it is to be held.
     pub async fn after(&self, after: After, answer: Response) -> Response {
         match after {
             After::Send => answer,
             After::Cut => cut(),
-            After::Malform => malformed(answer).await,
+            After::Malform => effect::malformed(answer).await,
+            After::Fail(failed) => status(failed, None),
+            After::Stall => effect::stalled(answer, self.cleared.subscribe()).await,
+            After::WrongType => effect::of_wrong_type(answer),
+            After::Bomb => effect::bomb(answer).await,
             After::Hold => {
                 let mut cleared = self.cleared.subscribe();
                 let held = Held::new(self);
@@ -313,6 +390,7 @@ impl Faults {
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         Router::new()
             .route("/_sim/faults", get(show).post(add).delete(clear))
+            .route("/_sim/chance", post(set_chance).delete(no_chance))
             .route("/_sim/down", post(set_down))
             .route("/_sim/counters", get(counters).delete(reset_counters))
             .with_state(self.clone())
@@ -341,22 +419,6 @@ pub async fn guard(State(faults): State<Faults>, request: Request, next: Next) -
     answer
 }
 
-/// An answer that makes the HTTP server close the connection before the first byte: its body fails at once, and the head
-/// is only sent together with the start of the body.
-pub fn cut() -> Response {
-    let broken = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("connection cut on request")) });
-    Response::new(Body::from_stream(broken))
-}
-
-/// A bare HTTP status, with `Retry-After` in seconds if given.
-pub fn status(status: StatusCode, retry_after_s: Option<u64>) -> Response {
-    let mut answer = status.into_response();
-    if let Some(seconds) = retry_after_s {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    answer
-}
-
 fn once() -> u32 {
     1
 }
@@ -370,15 +432,6 @@ fn take(pending: &mut Vec<Fault>, operation: &str, containers: &[&str]) -> Optio
         pending.remove(position);
     }
     Some(taken)
-}
-
-/// The same answer, broken off after half of its bytes but complete as HTTP. A streamed answer becomes empty.
-async fn malformed(answer: Response) -> Response {
-    let (mut parts, body) = answer.into_parts();
-    let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    let whole = axum::body::to_bytes(body, length).await.unwrap_or_default();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2)))
 }
 
 /// Counts a held request for as long as it lives: also if its client goes away.
@@ -419,6 +472,16 @@ async fn add(State(faults): State<Faults>, Json(fault): Json<Fault>) -> Response
 async fn clear(State(faults): State<Faults>) -> Json<Pending> {
     faults.clear();
     Json(faults.pending())
+}
+
+async fn set_chance(State(faults): State<Faults>, Json(chance): Json<Chance>) -> StatusCode {
+    faults.set_chance(Some(chance));
+    StatusCode::NO_CONTENT
+}
+
+async fn no_chance(State(faults): State<Faults>) -> StatusCode {
+    faults.set_chance(None);
+    StatusCode::NO_CONTENT
 }
 
 async fn set_down(State(faults): State<Faults>, Json(request): Json<DownRequest>) -> Json<Pending> {

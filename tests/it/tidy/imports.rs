@@ -125,7 +125,7 @@ const FREE: &[&str] = &["app", "cli", "lib", "main"];
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "reqwest",
-        &["connector::http", "sim::crm::doorbell"],
+        &["connector::http", "sim::crm::doorbell", "sim::exchange::graph::webhook"],
         "one client with limits and redaction; a simulator has its own",
     ),
     ("ring", &["connector::auth"], "the one place that signs"),

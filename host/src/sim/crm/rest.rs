@@ -48,6 +48,7 @@ pub async fn handle(State(crm): State<Arc<Crm>>, request: Request) -> Response {
         }
         Step::Refuse(refusal) => refused(refusal),
         Step::Cut => fault::cut(),
+        Step::Redirect(location) => fault::redirect(&location),
     }
 }
 

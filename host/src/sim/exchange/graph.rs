@@ -18,9 +18,12 @@ mod recurrence;
 mod request;
 mod route;
 pub mod settings;
+mod subscriptions;
 mod throttle;
 mod token;
+mod translate;
 mod users;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,7 +36,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::answer::{Answer, Refused};
@@ -41,7 +46,8 @@ use self::events::Scene;
 use self::request::Request;
 use self::route::Route;
 use self::settings::{AppOptions, Settings};
-use self::throttle::Uses;
+use self::subscriptions::{Farewells, Lifecycle, Subscriptions};
+use self::throttle::{Pass, Uses};
 use super::{Role, Server};
 use crate::clock::Clock;
 use crate::sim::fault::{self, Refusal, Step};
@@ -55,7 +61,11 @@ const LATENCY_MAX: Duration = Duration::from_secs(30);
 
 /// What the Graph face keeps beside the mailboxes. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Face(Arc<Mutex<State>>);
+pub struct Face {
+    state: Arc<Mutex<State>>,
+    /// Changes when there may be something to tell subscribers.
+    asked: watch::Sender<u64>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -70,12 +80,16 @@ struct State {
     delta_epoch: u64,
     salt: String,
     minted: u64,
+    subscriptions: Subscriptions,
+    farewells: Farewells,
+    /// Posts to subscribers that were taken.
+    notified: u64,
 }
 
 impl Face {
     pub fn new(app: AppOptions, clock: &dyn Clock) -> Self {
         let salt = format!("{}/{}", clock.now().timestamp_micros(), clock.chance());
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             app,
             settings: Settings::default(),
             tokens: BTreeMap::new(),
@@ -84,7 +98,11 @@ impl Face {
             delta_epoch: 0,
             salt,
             minted: 0,
-        })))
+            subscriptions: Subscriptions::new(),
+            farewells: Farewells::default(),
+            notified: 0,
+        };
+        Self { state: Arc::new(Mutex::new(state)), asked: watch::Sender::new(0) }
     }
 
     pub fn app(&self) -> AppOptions {
@@ -96,7 +114,11 @@ impl Face {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self) -> watch::Receiver<u64> {
+        self.asked.subscribe()
     }
 
     fn settings(&self) -> Settings {
@@ -117,6 +139,7 @@ pub fn routes() -> Router<Server> {
         .route("/v1.0/{*path}", any(serve))
         .route("/{tenant}/oauth2/v2.0/token", post(issue_token))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(openid))
+        .route("/common/discovery/instance", get(instances))
 }
 
 /// `/_sim/graph` and what is below it.
@@ -125,10 +148,16 @@ pub fn control_routes() -> Router<Server> {
         .route("/_sim/graph", get(show_settings).post(change_settings))
         .route("/_sim/graph/tokens", axum::routing::delete(revoke_tokens))
         .route("/_sim/graph/delta", axum::routing::delete(forget_deltas))
+        .route("/_sim/graph/certificates", post(trust))
+        .route("/_sim/graph/lifecycle", post(tell_lifecycle))
 }
 
 async fn openid(Shared(server): Shared<Server>, Path(tenant): Path<String>, headers: HeaderMap) -> Json<Value> {
     Json(token::openid(&origin(&server, &headers), &tenant))
+}
+
+async fn instances(Shared(server): Shared<Server>, headers: HeaderMap) -> Json<Value> {
+    Json(token::instances(&origin(&server, &headers), &server.face.app().tenant))
 }
 
 async fn issue_token(
@@ -141,6 +170,7 @@ async fn issue_token(
     let id = server.face.request_id();
     match server.faults.before("Graph.Token", &[]).await {
         Step::Cut => fault::cut(),
+        Step::Redirect(location) => fault::redirect(&location),
         Step::Refuse(refusal) => answer::respond(refused_on_demand(&server, refusal, &id, &id), &id, &id),
         Step::Run(after) => {
             let answer = token::issue(&server.face, &tenant, &endpoint, &body, server.clock.now());
@@ -152,7 +182,8 @@ async fn issue_token(
 /// Where the client finds this server.
 fn origin(server: &Server, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    host.map_or_else(|| format!("http://{}", server.address), |host| format!("http://{host}"))
+    let scheme = server.face.settings().scheme;
+    host.map_or_else(|| format!("{scheme}://{}", server.address), |host| format!("{scheme}://{host}"))
 }
 
 async fn serve(Shared(server): Shared<Server>, request: HttpRequest<Body>) -> Response {
@@ -174,14 +205,17 @@ async fn serve(Shared(server): Shared<Server>, request: HttpRequest<Body>) -> Re
         return answer::respond(answer, &id, &client_id);
     }
     match run(&server, &request, &id, &client_id).await {
-        Outcome::Answered(answer, after) => server.faults.after(after, answer::respond(answer, &id, &client_id)).await,
+        Outcome::Answered(answer, after, _pass) => {
+            server.faults.after(after, answer::respond(answer, &id, &client_id)).await
+        }
         Outcome::Cut => fault::cut(),
     }
 }
 
 /// What became of a request.
 enum Outcome {
-    Answered(Answer, fault::After),
+    /// The request is under way until the pass, too, is gone.
+    Answered(Answer, fault::After, Option<Pass>),
     Cut,
 }
 
@@ -190,11 +224,11 @@ async fn run(server: &Server, request: &Request, id: &str, client_id: &str) -> O
     let refuse = |refused: Refused| refused.answer(id, client_id, server.clock.now());
     let route = match route::of(request) {
         Ok(route) => route,
-        Err(refused) => return Outcome::Answered(refuse(refused), fault::After::Send),
+        Err(refused) => return Outcome::Answered(refuse(refused), fault::After::Send, None),
     };
     let mailbox = route.mailbox().map(|name| address_of(server, name));
-    let _pass = match mailbox.as_deref().map(|mailbox| throttle::enter(&server.face, mailbox, server.clock.now())) {
-        Some(Err(refused)) => return Outcome::Answered(refuse(refused), fault::After::Send),
+    let pass = match mailbox.as_deref().map(|mailbox| throttle::enter(&server.face, mailbox, server.clock.now())) {
+        Some(Err(refused)) => return Outcome::Answered(refuse(refused), fault::After::Send, None),
         Some(Ok(pass)) => Some(pass),
         None => None,
     };
@@ -205,16 +239,24 @@ async fn run(server: &Server, request: &Request, id: &str, client_id: &str) -> O
     let containers: Vec<&str> = mailbox.iter().map(String::as_str).collect();
     match server.faults.before(route.operation(), &containers).await {
         Step::Cut => Outcome::Cut,
+        Step::Redirect(location) => {
+            let answer = Answer::empty(StatusCode::TEMPORARY_REDIRECT).with(header::LOCATION, location);
+            Outcome::Answered(answer, fault::After::Send, pass)
+        }
         Step::Refuse(refusal) => {
-            Outcome::Answered(refused_on_demand(server, refusal, id, client_id), fault::After::Send)
+            Outcome::Answered(refused_on_demand(server, refusal, id, client_id), fault::After::Send, pass)
         }
         Step::Run(after) => {
-            let mut answer = perform(server, request, &route).unwrap_or_else(refuse);
+            let answer = match route {
+                Route::Subscribe => subscribe(server, request).await,
+                _ => perform(server, request, &route),
+            };
+            let mut answer = answer.unwrap_or_else(refuse);
             if let Some(applied) = request.prefer.applied().filter(|_| answer.status.is_success()) {
                 let name = axum::http::HeaderName::from_static("preference-applied");
                 answer.headers.push((name, applied));
             }
-            Outcome::Answered(answer, after)
+            Outcome::Answered(answer, after, pass)
         }
     }
 }
@@ -259,6 +301,15 @@ fn perform(server: &Server, request: &Request, route: &Route) -> Result<Answer, 
     match route {
         Route::Users => return users::list(&world, request),
         Route::User(name) => return users::one(&world, request, name),
+        Route::Subscriptions => return Ok(subscriptions::list(&server.face.state(), request, server.clock.now())),
+        Route::Subscription(id) => return subscriptions::get(&server.face.state(), id, server.clock.now()),
+        Route::Renew(id) => {
+            return subscriptions::renew(&mut server.face.state(), id, request, server.clock.now());
+        }
+        Route::Reauthorize(id) => {
+            return subscriptions::reauthorize(&mut server.face.state(), id, server.clock.now());
+        }
+        Route::Unsubscribe(id) => return subscriptions::delete(&mut server.face.state(), id),
         _ => {}
     }
     let name = route.mailbox().unwrap_or_default();
@@ -298,14 +349,38 @@ fn in_mailbox(scene: &mut Scene<'_>, route: &Route, epoch: u64) -> Result<Answer
         Route::Instances { id, .. } => events::instances(scene, id),
         Route::Cancel { id, .. } => events::cancel(scene, id),
         Route::Respond { id, reply, .. } => events::respond(scene, id, *reply),
+        Route::Translate { .. } => translate::translate(scene),
         // Answered before a mailbox was looked for.
-        Route::Users | Route::User(_) => Err(route::unknown("users")),
+        Route::Users
+        | Route::User(_)
+        | Route::Subscribe
+        | Route::Subscriptions
+        | Route::Subscription(_)
+        | Route::Renew(_)
+        | Route::Reauthorize(_)
+        | Route::Unsubscribe(_) => Err(route::unknown("users")),
     }
+}
+
+/// Makes a subscription once both of its addresses have answered the handshake.
+async fn subscribe(server: &Server, request: &Request) -> Result<Answer, Refused> {
+    let wanted = {
+        let world = server.world();
+        subscriptions::want(&server.face.state(), &world, request, server.clock.now())?
+    };
+    for url in &wanted.urls {
+        webhook::shake_hands(server, url).await?;
+    }
+    let id = server.face.request_id();
+    let answer = subscriptions::add(&mut server.face.state(), request, id, wanted);
+    server.face.asked.send_modify(|times| *times += 1);
+    Ok(answer)
 }
 
 async fn show_settings(Shared(server): Shared<Server>) -> Json<Value> {
     let state = server.face.state();
-    Json(json!({ "settings": state.settings, "throttled": state.throttled, "tokens": state.tokens.len() }))
+    Json(json!({ "settings": state.settings, "throttled": state.throttled, "tokens": state.tokens.len(),
+        "subscriptions": state.subscriptions.len(), "notified": state.notified }))
 }
 
 async fn change_settings(
@@ -335,4 +410,26 @@ async fn revoke_tokens(Shared(server): Shared<Server>) -> StatusCode {
 async fn forget_deltas(Shared(server): Shared<Server>) -> StatusCode {
     server.face.state().delta_epoch += 1;
     StatusCode::NO_CONTENT
+}
+
+/// The body is a certificate (DER) whose key may sign in the secret's place from now on.
+async fn trust(Shared(server): Shared<Server>, body: Bytes) -> StatusCode {
+    server.face.trust_certificate(body.to_vec());
+    StatusCode::NO_CONTENT
+}
+
+/// What `POST /_sim/graph/lifecycle` takes: an event, for one subscription or for all.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    event: Lifecycle,
+    #[serde(default)]
+    subscription: Option<String>,
+}
+
+async fn tell_lifecycle(Shared(server): Shared<Server>, Json(told): Json<Told>) -> Json<Value> {
+    let now = server.clock.now();
+    let count = subscriptions::lifecycle(&mut server.face.state(), told.event, told.subscription.as_deref(), now);
+    server.face.asked.send_modify(|times| *times += 1);
+    Json(json!({ "told": count }))
 }

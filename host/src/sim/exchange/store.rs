@@ -99,6 +99,7 @@ pub struct Event {
     pub mailbox: usize,
     pub folder: usize,
     pub item: String,
+    pub immutable_id: String,
     pub change_key: String,
     /// For moves: the id and folder before.
     pub old: Option<(String, usize)>,
@@ -341,18 +342,18 @@ impl World {
             item.versions.remove(1);
         }
         item.versions.push(self.version);
-        let (folder, id, change_key, new_uid) = (item.folder, item.id.clone(), item.change_key(), item.uid.clone());
+        let (folder, ids, new_uid) = (item.folder, Named::of(item), item.uid.clone());
         if new_uid != uid {
             self.forget_uid(mailbox, uid, key);
             self.by_uid.entry((mailbox, new_uid)).or_default().push(key);
         }
-        self.log(EventKind::Modified, mailbox, folder, id, change_key, None);
+        self.log(EventKind::Modified, mailbox, folder, ids, None);
     }
 
     /// Removes an item for good.
     pub fn remove(&mut self, key: u64) -> Option<Item> {
         let item = self.take(key)?;
-        self.log(EventKind::Deleted, item.mailbox, item.folder, item.id.clone(), item.change_key(), None);
+        self.log(EventKind::Deleted, item.mailbox, item.folder, Named::of(&item), None);
         Some(item)
     }
 
@@ -390,15 +391,15 @@ impl World {
         self.by_id.insert(item.id.clone(), key);
         self.by_immutable_id.insert(item.immutable_id.clone(), key);
         self.by_uid.entry((item.mailbox, item.uid.clone())).or_default().push(key);
-        let (mailbox, folder, id, change_key) = (item.mailbox, item.folder, item.id.clone(), item.change_key());
+        let (mailbox, folder, ids) = (item.mailbox, item.folder, Named::of(&item));
         let in_inbox = self.folders.get(folder).is_some_and(|folder| folder.distinguished == "inbox");
         let is_new_mail = in_inbox && item.kind != Kind::Appointment && old.is_none();
         self.items.insert(key, item);
         let kind = if old.is_some() { EventKind::Moved } else { EventKind::Created };
         if is_new_mail {
-            self.log(EventKind::NewMail, mailbox, folder, id.clone(), change_key.clone(), None);
+            self.log(EventKind::NewMail, mailbox, folder, ids.clone(), None);
         }
-        self.log(kind, mailbox, folder, id, change_key, old);
+        self.log(kind, mailbox, folder, ids, old);
         key
     }
 
@@ -436,21 +437,28 @@ impl World {
         }
     }
 
-    fn log(
-        &mut self,
-        kind: EventKind,
-        mailbox: usize,
-        folder: usize,
-        item: String,
-        change_key: String,
-        old: Option<(String, usize)>,
-    ) {
+    fn log(&mut self, kind: EventKind, mailbox: usize, folder: usize, of: Named, old: Option<(String, usize)>) {
         let sequence = *self.last_event.borrow() + 1;
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();
         }
         let at = self.clock.now();
-        self.events.push_back(Event { sequence, at, kind, mailbox, folder, item, change_key, old });
+        let Named { item, immutable_id, change_key } = of;
+        self.events.push_back(Event { sequence, at, kind, mailbox, folder, item, immutable_id, change_key, old });
         self.last_event.send_replace(sequence);
+    }
+}
+
+/// What an event says of its item.
+#[derive(Clone)]
+struct Named {
+    item: String,
+    immutable_id: String,
+    change_key: String,
+}
+
+impl Named {
+    fn of(item: &Item) -> Self {
+        Self { item: item.id.clone(), immutable_id: item.immutable_id.clone(), change_key: item.change_key() }
     }
 }

@@ -54,7 +54,7 @@ pub async fn run(server: &Server, request: &Request, id: &str, client_id: &str) 
                 }
                 Err(refused) => refuse(refused.clone()),
                 Ok(request) => match run_one(server, request, id, client_id).await {
-                    Outcome::Answered(answer, _) => answer,
+                    Outcome::Answered(answer, ..) => answer,
                     Outcome::Cut => {
                         let text = "The part was not answered.";
                         refuse(Refused::new(StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", text))

@@ -150,6 +150,21 @@ pub fn write(view: View<'_>, look: &Look) -> Map<String, Value> {
     event
 }
 
+/// One of the parts that clients search by, as [`write`] shows it in UTC; nothing for any other path.
+pub fn part(view: View<'_>, path: &str) -> Option<Value> {
+    let utc = |at| time(at, &Look::default()).get("dateTime").cloned();
+    match path {
+        "iCalUId" => Some(uid(view).into()),
+        "subject" => Some(view.content.subject().into()),
+        "start/dateTime" => utc(view.start),
+        "end/dateTime" => utc(view.end),
+        "isAllDay" => Some(view.content.all_day.into()),
+        "type" => Some(kind(view).into()),
+        "lastModifiedDateTime" => Some(stamp(view.item.modified).into()),
+        _ => None,
+    }
+}
+
 /// Names an occurrence also when it is cancelled. (inferred: the form is not in our sources)
 pub fn occurrence_id(view: View<'_>, original_start: DateTime<Utc>, look: &Look) -> String {
     let day = view.item.content.start_zone.local(original_start).date();

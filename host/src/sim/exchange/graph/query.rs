@@ -104,6 +104,10 @@ impl<'a> Asked<'a> {
 impl Subject for Asked<'_> {
     fn value(&self, path: &str) -> Option<Value> {
         let path = if path == "iCalUID" { "iCalUId" } else { path };
+        // What is searched for most, without writing every event of the calendar.
+        if let Some(value) = event::part(self.view, path) {
+            return Some(value);
+        }
         self.shown.get_or_init(|| event::write(self.view, &Look::default()).into()).value(path)
     }
 

@@ -16,6 +16,12 @@ use crate::sim::exchange::item::Reply;
 pub enum Route {
     Users,
     User(String),
+    Subscribe,
+    Subscriptions,
+    Subscription(String),
+    Renew(String),
+    Reauthorize(String),
+    Unsubscribe(String),
     MailboxSettings { user: String, part: Option<String> },
     TimeZones { user: String, segment: String },
     Calendars { user: String },
@@ -31,6 +37,7 @@ pub enum Route {
     Instances { user: String, id: String },
     Cancel { user: String, id: String },
     Respond { user: String, id: String, reply: Reply },
+    Translate { user: String },
 }
 
 impl Route {
@@ -55,13 +62,27 @@ impl Route {
             Route::Instances { .. } => "Graph.Instances",
             Route::Cancel { .. } => "Graph.Cancel",
             Route::Respond { .. } => "Graph.Respond",
+            Route::Translate { .. } => "Graph.TranslateIds",
+            Route::Subscribe => "Graph.Subscribe",
+            Route::Subscriptions => "Graph.ListSubscriptions",
+            Route::Subscription(_) => "Graph.GetSubscription",
+            Route::Renew(_) => "Graph.Renew",
+            Route::Reauthorize(_) => "Graph.Reauthorize",
+            Route::Unsubscribe(_) => "Graph.Unsubscribe",
         }
     }
 
     /// The mailbox it goes to, as the request names it.
     pub fn mailbox(&self) -> Option<&str> {
         match self {
-            Route::Users | Route::User(_) => None,
+            Route::Users
+            | Route::User(_)
+            | Route::Subscribe
+            | Route::Subscriptions
+            | Route::Subscription(_)
+            | Route::Renew(_)
+            | Route::Reauthorize(_)
+            | Route::Unsubscribe(_) => None,
             Route::MailboxSettings { user, .. }
             | Route::TimeZones { user, .. }
             | Route::Calendars { user }
@@ -76,6 +97,7 @@ impl Route {
             | Route::DeleteEvent { user, .. }
             | Route::Instances { user, .. }
             | Route::Cancel { user, .. }
+            | Route::Translate { user }
             | Route::Respond { user, .. } => Some(user),
         }
     }
@@ -88,6 +110,17 @@ pub fn of(request: &Request) -> Result<Route, Refused> {
         ["me", ..] => Err(Refused::bad("BadRequest", "/me request is only valid with delegated authentication flow.")),
         ["users"] => only(request, &Method::GET, Route::Users),
         ["users", user] => only(request, &Method::GET, Route::User((*user).to_owned())),
+        ["subscriptions"] if request.method == Method::POST => Ok(Route::Subscribe),
+        ["subscriptions"] => only(request, &Method::GET, Route::Subscriptions),
+        ["subscriptions", id] => match request.method {
+            Method::GET => Ok(Route::Subscription((*id).to_owned())),
+            Method::PATCH => Ok(Route::Renew((*id).to_owned())),
+            Method::DELETE => Ok(Route::Unsubscribe((*id).to_owned())),
+            _ => Err(not_allowed()),
+        },
+        ["subscriptions", id, action] if function(action) == "reauthorize" => {
+            only(request, &Method::POST, Route::Reauthorize((*id).to_owned()))
+        }
         ["users", user, rest @ ..] => of_user(request, user, rest),
         [first, ..] => Err(unknown(first)),
         [] => Err(unknown("")),
@@ -103,6 +136,9 @@ fn of_user(request: &Request, user: &str, rest: &[&str]) -> Result<Route, Refuse
         }
         ["outlook", segment] if function(segment) == "supportedtimezones" => {
             only(request, &Method::GET, Route::TimeZones { user, segment: (*segment).to_owned() })
+        }
+        [action] if function(action) == "translateexchangeids" => {
+            only(request, &Method::POST, Route::Translate { user })
         }
         ["calendars"] if request.method == Method::POST => Ok(Route::CreateCalendar { user }),
         ["calendars"] => only(request, &Method::GET, Route::Calendars { user }),

@@ -82,6 +82,8 @@ pub struct Settings {
     pub deleted_found: bool,
     /// Addresses of mailboxes that the app is kept from by policy.
     pub denied: Vec<String>,
+    /// What clients reach this server by: `https` where something in front of it speaks TLS.
+    pub scheme: String,
     /// The shortest delay before a notification is sent again, doubling up to a minute.
     pub notify_retry_ms: i64,
 }
@@ -106,6 +108,7 @@ impl Default for Settings {
             mails_unchanged: false,
             deleted_found: false,
             denied: Vec::new(),
+            scheme: "http".into(),
             notify_retry_ms: 1_000,
         }
     }

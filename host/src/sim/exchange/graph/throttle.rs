@@ -23,12 +23,13 @@ pub struct Use {
 pub type Uses = BTreeMap<String, Use>;
 
 /// A request under way; it no longer is when this is dropped.
-pub struct Pass<'a> {
-    face: &'a Face,
+#[derive(Debug)]
+pub struct Pass {
+    face: Face,
     mailbox: String,
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Pass {
     fn drop(&mut self) {
         if let Some(used) = self.face.state().uses.get_mut(&self.mailbox) {
             used.under_way = used.under_way.saturating_sub(1);
@@ -37,7 +38,7 @@ impl Drop for Pass<'_> {
 }
 
 /// Counts a request to a mailbox, or refuses it.
-pub fn enter<'a>(face: &'a Face, mailbox: &str, now: DateTime<Utc>) -> Result<Pass<'a>, Refused> {
+pub fn enter(face: &Face, mailbox: &str, now: DateTime<Utc>) -> Result<Pass, Refused> {
     let mut state = face.state();
     let settings = state.settings.clone();
     let window = TimeDelta::seconds(settings.window_s);
@@ -62,5 +63,5 @@ pub fn enter<'a>(face: &'a Face, mailbox: &str, now: DateTime<Utc>) -> Result<Pa
         return Err(refused.with(header::RETRY_AFTER, seconds.max(1).to_string()));
     }
     used.under_way += 1;
-    Ok(Pass { face, mailbox: mailbox.to_ascii_lowercase() })
+    Ok(Pass { face: face.clone(), mailbox: mailbox.to_ascii_lowercase() })
 }

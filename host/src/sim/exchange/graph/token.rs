@@ -43,6 +43,16 @@ pub fn openid(origin: &str, tenant: &str) -> Value {
     })
 }
 
+/// The document at `/common/discovery/instance`: which names the platform goes by. Here it has one.
+pub fn instances(origin: &str, tenant: &str) -> Value {
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    json!({
+        "tenant_discovery_endpoint": format!("{origin}/{tenant}/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": [{ "preferred_network": host, "preferred_cache": host, "aliases": [host] }],
+    })
+}
+
 /// Answers a token request; `endpoint` is the URL it came to.
 pub fn issue(face: &Face, tenant: &str, endpoint: &str, body: &[u8], now: DateTime<Utc>) -> Answer {
     match grant(face, tenant, endpoint, body, now) {
