@@ -6,6 +6,7 @@ Ends with 0 if the server did what the case says. Progress goes to stderr.
 
 import datetime
 import json
+import os
 import sys
 import threading
 
@@ -23,7 +24,10 @@ from exchangelib import (
     ExtendedProperty,
     FileAttachment,
     HTMLBody,
+    Identity,
     Mailbox,
+    OAUTH2,
+    OAuth2Credentials,
 )
 from exchangelib.errors import (
     ErrorAccessDenied,
@@ -52,6 +56,7 @@ class World:
     def __init__(self, given):
         self.endpoint = given["ews"]
         self.users = {user["login"]: user for user in given["users"]}
+        self.app = given["app"]
 
     def config(self, login, password=None):
         user = self.users[login]
@@ -385,9 +390,56 @@ def attachments(world):
     kept.delete()
 
 
+class LocalApplication(OAuth2Credentials):
+    """An application whose directory is the simulator."""
+
+    authority = None
+
+    @property
+    def token_url(self):
+        return f"{self.authority}{self.tenant_id}/oauth2/v2.0/token"
+
+
+def oauth(world):
+    # The client insists on TLS for tokens; on loopback there is none.
+    os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
+    app, address = world.app, world.address("susan.maye")
+    LocalApplication.authority = app["authority"]
+    credentials = LocalApplication(
+        client_id=app["client_id"],
+        client_secret=app["secret"],
+        tenant_id=app["tenant"],
+        identity=Identity(primary_smtp_address=address),
+    )
+    config = Configuration(service_endpoint=world.endpoint, credentials=credentials, auth_type=OAUTH2)
+    account = Account(address, autodiscover=False, config=config, access_type=IMPERSONATION, default_timezone=ZONE)
+    appointment(account, subject="By token").save()
+    assert [item.subject for item in world.account("susan.maye").calendar.all()] == ["By token"]
+
+
+def mime(world):
+    susan = world.account("susan.maye")
+    lines = [
+        "BEGIN:VCALENDAR", "VERSION:2.0", "BEGIN:VEVENT", "UID:mime@client.test", "SUMMARY:A long subject\\, folded",
+        " over two lines", "DESCRIPTION:First\\nSecond", "DTSTART:20270208T080000Z", "DTEND:20270208T090000Z",
+        "LOCATION:Plant 2", "END:VEVENT", "END:VCALENDAR", "",
+    ]
+    # The client adds times, privacy and a reminder of its own, which win.
+    appointment(susan, subject=None, mime_content="\r\n".join(lines).encode()).save()
+    [item] = list(susan.calendar.all())
+    assert item.subject == "A long subject, foldedover two lines", item.subject
+    assert item.body.strip() == "First\nSecond" or item.body.strip() == "First\r\nSecond", repr(item.body)
+    assert (item.start, item.end) == (at(8, 9), at(8, 10)), (item.start, item.end)
+    assert item.location == "Plant 2", item.location
+    [shown] = list(susan.calendar.all().only("mime_content"))
+    text = shown.mime_content.decode()
+    for part in ("BEGIN:VTIMEZONE", f"UID:{item.uid}", "LOCATION;LANGUAGE=en-US:Plant 2"):
+        assert part in text, text
+
+
 if __name__ == "__main__":
     cases = {
         case.__name__: case
-        for case in (crud, meeting, sync, view, search, weekly, impersonation, pull, streaming, denied, folders, attachments)
+        for case in (crud, meeting, sync, view, search, weekly, impersonation, pull, streaming, denied, folders, attachments, oauth, mime)
     }
     cases[sys.argv[1]](World(json.load(sys.stdin)))

@@ -31,7 +31,11 @@ fn check_on(options: Options, case: &str, mails: serde_json::Value) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let tasks = Tasks::new();
     let running = runtime.block_on(start(options, &tasks));
-    let given = json!({ "ews": running.ews_url(), "users": running.users() }).to_string();
+    let app = Options::default().app;
+    let given = json!({ "ews": running.ews_url(), "users": running.users(), "app": {
+        "authority": running.url(), "tenant": app.tenant, "client_id": app.client_id, "secret": app.secret,
+    }});
+    let given = given.to_string();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/exchangelib_cases.py");
     let mut client = Command::new(python("exchangelib"))
         .args([script, case])
@@ -122,4 +126,14 @@ fn impersonates_and_listens_by_ntlm() {
 #[test]
 fn is_told_that_attachments_are_not_taken() {
     check("attachments", json!({}));
+}
+
+#[test]
+fn signs_in_as_an_application() {
+    check("oauth", json!({}));
+}
+
+#[test]
+fn takes_and_gives_icalendar() {
+    check("mime", json!({}));
 }

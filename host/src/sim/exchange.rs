@@ -21,8 +21,10 @@ mod ids;
 mod item;
 mod item_xml;
 mod meeting;
+mod mime;
 mod notify;
 mod page;
+mod people;
 mod property;
 mod restriction;
 mod schema;
@@ -95,12 +97,22 @@ pub struct AccountOptions {
     pub zone: String,
 }
 
+/// A list of people.
+#[derive(Clone, Debug)]
+pub struct ListOptions {
+    pub name: String,
+    pub address: String,
+    /// Addresses of people and of lists.
+    pub members: Vec<String>,
+}
+
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub accounts: Vec<AccountOptions>,
     /// The application that reaches every mailbox by Graph.
     pub app: AppOptions,
+    pub lists: Vec<ListOptions>,
     /// The ways to sign in, in the order in which they are offered.
     pub schemes: Vec<Scheme>,
 }
@@ -126,6 +138,7 @@ impl Default for Options {
                 account("William Dolan", "william.dolan", "william-demo", &["wdolan"], Role::User),
                 account("Daybridge Service", "svc-daybridge", "service-demo", &[], Role::Service),
             ],
+            lists: Vec::new(),
             schemes: vec![Scheme::Basic],
         }
     }
@@ -326,7 +339,7 @@ async fn ews(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let account = match sign_in::sign_in(&server.world(), &server.schemes, &connection, &headers) {
+    let account = match signed_in(&server, &connection, &headers) {
         Ok(account) => account,
         Err(answer) => return answer,
     };
@@ -351,6 +364,23 @@ async fn ews(
     }
 }
 
+/// The account a request signs in as: by a token, an application acts as the service account.
+fn signed_in(server: &Server, connection: &Connection, headers: &HeaderMap) -> Result<usize, Response> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let is_token = given.is_some_and(|given| given.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("bearer ")));
+    if !is_token {
+        return sign_in::sign_in(&server.world(), &server.schemes, connection, headers);
+    }
+    let is_good = graph::is_token_good(&server.face, headers, server.clock.now());
+    let service = server.world().accounts.iter().position(|account| account.role == Role::Service);
+    service.filter(|_| is_good).ok_or_else(|| {
+        let mut answer = StatusCode::UNAUTHORIZED.into_response();
+        let scheme = HeaderValue::from_static("Bearer client_id=\"00000002-0000-0ff1-ce00-000000000000\"");
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        answer
+    })
+}
+
 /// Autodiscover, in the form of the path's end.
 async fn autodiscover(
     State(server): State<Server>,
@@ -359,7 +389,7 @@ async fn autodiscover(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(answer) = sign_in::sign_in(&server.world(), &server.schemes, &connection, &headers) {
+    if let Err(answer) = signed_in(&server, &connection, &headers) {
         return answer;
     }
     let Ok(text) = std::str::from_utf8(&body) else { return StatusCode::BAD_REQUEST.into_response() };
@@ -417,15 +447,20 @@ fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: 
     match operation {
         "ConvertId" => directory::convert_id(&call, request, xml),
         "CreateAttachment" => directory::create_attachment(request, xml),
+        "CreateFolder" => folder::create_folder(&mut call, request, xml),
         "CreateItem" => write::create_item(&mut call, request, xml),
+        "DeleteFolder" => folder::delete_folder(&mut call, request, xml),
         "DeleteItem" => write::delete_item(&mut call, request, xml),
+        "ExpandDL" => people::expand_dl(&call, request, xml),
         "FindFolder" => folder::find_folder(&call, request, xml),
         "FindItem" => find::find_item(&call, request, xml),
+        "FindPeople" => people::find_people(&call, request, xml),
         "GetEvents" => notify::get_events(&mut call, request, xml),
         "GetFolder" => folder::get_folder(&call, request, xml),
         "GetItem" => find::get_item(&call, request, xml),
         "GetServerTimeZones" => directory::get_server_time_zones(request, xml),
-        "GetUserConfiguration" => directory::get_user_configuration(request, xml),
+        "GetUserAvailabilityRequest" => people::get_user_availability(&call, request, xml),
+        "GetUserConfiguration" => directory::get_user_configuration(&call, request, xml),
         "MoveItem" => write::move_item(&mut call, request, xml),
         "ResolveNames" => directory::resolve_names(&call, request, xml),
         "Subscribe" => notify::subscribe(&mut call, request, xml),

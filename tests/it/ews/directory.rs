@@ -1,12 +1,13 @@
 //! The directory: what the answers say, and who of it a CRM user is.
 
-use daybridge::connector::Connector as _;
-use daybridge::connector::ews::directory::read_resolutions;
-use daybridge::model::{Address, DirectoryEntry, User, UserId};
+use daybridge::connector::ews::directory::{Busy, read_resolutions};
+use daybridge::connector::{Connector as _, Problem};
+use daybridge::model::{Address, DirectoryEntry, Mail, ShowAs, User, UserId};
 use daybridge::people::{DirectoryMatch, in_directory};
+use daybridge::sim::exchange::{ListOptions, Options};
 
 use super::envelope;
-use super::sim::{Sim, susan};
+use super::sim::{Sim, at, draft, invite, key, susan};
 
 fn resolved(class: &str, code: &str, set: &str) -> Result<Vec<DirectoryEntry>, String> {
     let text = super::answer(&format!(
@@ -103,4 +104,73 @@ async fn people_are_looked_up_in_the_directory() {
     // The server answers beginnings; that is no match.
     assert!(look("terry").await.is_empty());
     assert!(look("nobody@example.test").await.is_empty());
+}
+
+/// The company with lists: one of people, one that holds the other and itself.
+async fn with_lists() -> Sim {
+    let list = |name: &str, members: &[&str]| ListOptions {
+        name: name.into(),
+        address: format!("{name}@example.test"),
+        members: members.iter().map(|member| format!("{member}@example.test")).collect(),
+    };
+    let lists = vec![
+        list("sales", &["susan.maye", "terry.smith", "outside"]),
+        list("everybody", &["sales", "mary.jones", "terry.smith", "everybody"]),
+    ];
+    Sim::of(Options { lists, ..Options::default() }, |_| {}).await
+}
+
+#[tokio::test]
+async fn lists_are_opened_with_the_lists_in_them_once() {
+    let sim = with_lists().await;
+    let members = async |name: &str| {
+        let list = Address::new(&format!("{name}@example.test"));
+        let found = sim.connector.list_members(&susan(), &list).await;
+        found.map(|people| people.into_iter().map(|person| person.address.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    let [susan, terry, outside, mary] =
+        ["susan.maye", "terry.smith", "outside", "mary.jones"].map(|name| format!("{name}@example.test"));
+    assert_eq!(members("sales").await.unwrap(), [susan.clone(), terry.clone(), outside.clone()]);
+    let mut all = members("everybody").await.unwrap();
+    all.sort();
+    assert_eq!(all, [mary, outside, susan, terry]);
+    assert_eq!(members("nobody").await.unwrap_err().problem, Problem::NotFound);
+}
+
+#[tokio::test]
+async fn who_is_busy_is_asked_for_many_at_once() {
+    let sim = Sim::start().await;
+    let mut meeting = draft("meeting");
+    invite(&mut meeting, &["terry.smith"]);
+    sim.create(&meeting, &key(1), Mail::All).await;
+    let (from, to) = (at("2027-02-08T00:00:00Z"), at("2027-02-09T00:00:00Z"));
+    let mailboxes =
+        ["susan.maye", "terry.smith", "mary.jones", "nobody"].map(|name| Address::new(&format!("{name}@example.test")));
+    let answers = sim.connector.availability(&susan(), &mailboxes, from, to).await.unwrap();
+    let busy = |show_as| Busy { start: at("2027-02-08T09:00:00Z"), end: at("2027-02-08T10:00:00Z"), show_as };
+    assert_eq!(answers[0], Ok(vec![busy(ShowAs::Busy)]));
+    assert_eq!(answers[1], Ok(vec![busy(ShowAs::Tentative)]), "not answered yet");
+    assert_eq!(answers[2], Ok(vec![]));
+    assert_eq!(answers[3].as_ref().unwrap_err().code, "ErrorMailRecipientNotFound");
+    // More than the server takes at once.
+    let many = vec![mailboxes[0].clone(); 150];
+    let answers = sim.connector.availability(&susan(), &many, from, to).await.unwrap();
+    assert!(answers.len() == 150 && answers.iter().all(|answer| *answer == Ok(vec![busy(ShowAs::Busy)])));
+    let error = sim.connector.availability(&susan(), &mailboxes, to, from).await.unwrap_err();
+    assert_eq!(error.problem, Problem::Refused);
+}
+
+#[tokio::test]
+async fn the_directory_can_be_paged() {
+    let sim = Sim::start().await;
+    let ask = async |query: &str, most: u32, offset: u32| {
+        let request = format!(
+            r#"<m:FindPeople><m:PersonaShape><t:BaseShape>Default</t:BaseShape></m:PersonaShape><m:IndexedPageItemView
+            MaxEntriesReturned="{most}" Offset="{offset}" BasePoint="Beginning"/><m:ParentFolderId><t:DistinguishedFolderId
+            Id="directory"/></m:ParentFolderId><m:QueryString>{query}</m:QueryString></m:FindPeople>"#
+        );
+        let text = sim.ask("susan.maye", &request).await;
+        text.matches("<t:DisplayName>").count()
+    };
+    assert_eq!((ask("", 3, 0).await, ask("", 3, 3).await, ask("smi", 3, 0).await), (3, 1, 1));
 }

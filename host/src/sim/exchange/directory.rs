@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Role;
 use super::call::Call;
-use super::error::{ExchangeError, schema_violation};
+use super::error::ExchangeError;
 use super::ids;
 use super::store::Account;
 use super::xml::{Element, Messages, Read, Xml, boolean};
@@ -95,12 +95,28 @@ pub fn get_server_time_zones(request: Element<'_>, xml: &mut Xml) -> Result<(), 
     Ok(())
 }
 
-/// No user ever configured anything here.
-pub fn get_user_configuration(request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
-    request.need("UserConfigurationName").map_err(|_| schema_violation("UserConfigurationName is missing"))?;
+/// The options of Outlook on the web, as far as they are known: the time zone. Nothing else was ever configured.
+pub fn get_user_configuration(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
+    let name = request.need("UserConfigurationName")?.attribute("Name").unwrap_or_default().to_owned();
+    let owner = call.mailbox.and_then(|mailbox| call.world.accounts.get(mailbox));
+    let zone = owner.filter(|_| name == "OWA.UserOptions").map(|account| account.zone.clone());
+    let missing = || ExchangeError::new("ErrorItemNotFound", "The user configuration was not found.");
     let mut messages = Messages::new("GetUserConfiguration");
-    let error = ExchangeError::new("ErrorItemNotFound", "The user configuration was not found.");
-    messages.add(Err::<(), _>(error), |_, ()| {});
+    messages.add(zone.ok_or_else(missing), |xml, zone| {
+        xml.open("m:UserConfiguration", |xml| {
+            xml.element("t:UserConfigurationName", &[("Name", &name)], |_| {});
+            xml.open("t:Dictionary", |xml| {
+                xml.open("t:DictionaryEntry", |xml| {
+                    for (part, value) in [("t:DictionaryKey", "timezone"), ("t:DictionaryValue", &zone)] {
+                        xml.open(part, |xml| {
+                            xml.text("t:Type", "String");
+                            xml.text("t:Value", value);
+                        });
+                    }
+                });
+            });
+        });
+    });
     messages.write("GetUserConfiguration", xml);
     Ok(())
 }

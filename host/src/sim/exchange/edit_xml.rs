@@ -27,6 +27,10 @@ pub fn changes_of(item: Element<'_>) -> Result<Vec<Change>, ExchangeError> {
             return Err(unexpected(name, &format!("is out of order: it may not follow {}", last.1)));
         }
         last = (place, field.name);
+        if name == "MimeContent" {
+            // Comes first and is read apart: the elements behind it win.
+            continue;
+        }
         if name == "ExtendedProperty" {
             let property = PropertyName::read(kid.need("ExtendedFieldURI")?)?;
             let value = property.read_value(kid)?;

@@ -107,9 +107,7 @@ pub fn find_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Resu
         "Shallow" | "SoftDeleted" => false,
         other => return Err(schema_violation(format!("{other:?} is not a Traversal"))),
     };
-    if request.kid("Restriction").is_some() {
-        return Err(ExchangeError::new("ErrorUnsupportedQueryFilter", "This server does not search folders."));
-    }
+    let wanted = request.kid("Restriction").map(name_wanted).transpose()?;
     let shape = FolderShape::read(request.need("FolderShape")?)?;
     let view = request.kid("IndexedPageFolderView");
     let number = |name: &str, otherwise: usize| -> Result<usize, ExchangeError> {
@@ -120,10 +118,11 @@ pub fn find_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Resu
     let mut messages = Messages::new("FindFolder");
     for parent in request.need("ParentFolderIds")?.kids() {
         messages.add(call.folder(parent), |xml, parent| {
-            let found: Vec<(usize, &Folder)> = match deep {
+            let mut found: Vec<(usize, &Folder)> = match deep {
                 true => descendants(call.world, parent),
                 false => children(call.world, parent).collect(),
             };
+            found.retain(|(_, folder)| wanted.as_ref().is_none_or(|wanted| folder.name.eq_ignore_ascii_case(wanted)));
             let end = (offset + most).min(found.len());
             let (next, total) = (end.to_string(), found.len().to_string());
             let attributes = [
@@ -141,6 +140,68 @@ pub fn find_folder(call: &Call<'_>, request: Element<'_>, xml: &mut Xml) -> Resu
         });
     }
     messages.write("FindFolder", xml);
+    Ok(())
+}
+
+/// The display name that a restriction asks for, the only one known here.
+fn name_wanted(restriction: Element<'_>) -> Result<String, ExchangeError> {
+    let equal = restriction.kid("IsEqualTo");
+    let is_name = |node: &Element<'_>| {
+        node.kid("FieldURI").and_then(|path| path.attribute("FieldURI")) == Some("folder:DisplayName")
+    };
+    let constant = equal.filter(is_name).and_then(|node| node.kid("FieldURIOrConstant")?.kid("Constant"));
+    let value = constant.and_then(|constant| constant.attribute("Value"));
+    value.map(str::to_owned).ok_or_else(|| {
+        ExchangeError::new("ErrorUnsupportedQueryFilter", "This server searches folders by their name only.")
+    })
+}
+
+/// Makes calendars; other folders are as they are.
+pub fn create_folder(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
+    let parent =
+        request.need("ParentFolderId")?.kids().next().ok_or_else(|| schema_violation("ParentFolderId is empty"))?;
+    let parent = call.folder(parent)?;
+    let mailbox = call.own_mailbox()?;
+    let mut messages = Messages::new("CreateFolder");
+    for folder in request.need("Folders")?.kids() {
+        let is_calendar =
+            folder.local() == "CalendarFolder" || folder.kid_text("FolderClass").as_deref() == Some("IPF.Appointment");
+        let name = folder.kid_text("DisplayName").unwrap_or_default();
+        let outcome = match (is_calendar, name.is_empty()) {
+            (true, false) => {
+                let place = call.world.add_calendar(mailbox, name);
+                if let Some(made) = call.world.folders.get_mut(place) {
+                    made.parent = Some(parent);
+                }
+                Ok(place)
+            }
+            _ => Err(ExchangeError::new("ErrorInvalidFolderTypeForOperation", "Only calendars are made here.")),
+        };
+        messages.add(outcome, |xml, place| {
+            let id = call.world.folder_id(place).to_owned();
+            xml.open("m:Folders", |xml| {
+                xml.open("t:CalendarFolder", |xml| {
+                    xml.empty("t:FolderId", &[("Id", &id), ("ChangeKey", FOLDER_CHANGE_KEY)]);
+                });
+            });
+        });
+    }
+    messages.write("CreateFolder", xml);
+    Ok(())
+}
+
+pub fn delete_folder(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
+    let mut messages = Messages::new("DeleteFolder");
+    for id in request.need("FolderIds")?.kids() {
+        let outcome = call.folder(id).and_then(|place| {
+            if call.world.remove_calendar(place) {
+                return Ok(());
+            }
+            Err(ExchangeError::new("ErrorDeleteDistinguishedFolder", "A default folder cannot be deleted."))
+        });
+        messages.add(outcome, |_, ()| {});
+    }
+    messages.write("DeleteFolder", xml);
     Ok(())
 }
 

@@ -86,6 +86,11 @@ struct State {
     notified: u64,
 }
 
+/// Whether a request carries a token that is good now.
+pub fn is_token_good(face: &Face, headers: &HeaderMap, now: DateTime<Utc>) -> bool {
+    token::check(face, headers, now).is_ok()
+}
+
 impl Face {
     pub fn new(app: AppOptions, clock: &dyn Clock) -> Self {
         let salt = format!("{}/{}", clock.now().timestamp_micros(), clock.chance());

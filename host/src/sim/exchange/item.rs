@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::ids;
+use super::mime;
 use super::property::{PropertyName, PropertyValue};
 use super::schema::Field;
 use super::series::Recurrence;
@@ -343,6 +346,7 @@ impl View<'_> {
             Value::Text(names.collect::<Vec<_>>().join("; "))
         };
         Some(match name {
+            "MimeContent" if item.kind == Kind::Appointment => Value::Text(STANDARD.encode(mime::render(*self))),
             "ItemId" => Value::Id { id: self.id(), change_key: item.change_key() },
             "ParentFolderId" => Value::Id { id: folder_id.to_owned(), change_key: ids::FOLDER_CHANGE_KEY.into() },
             "ItemClass" if self.original_start.is_none() || item.kind != Kind::Appointment => {

@@ -44,6 +44,8 @@ impl Shape {
             Some(other) => return Err(schema_violation(format!("{other:?} is not a BodyType"))),
         };
         let mut shape = Self { base, body, named: Vec::new(), properties: Vec::new() };
+        let wants_mime = node.kid_text("IncludeMimeContent").is_some_and(|text| matches!(text.as_str(), "true" | "1"));
+        shape.named.extend(schema::by_uri("item:MimeContent").filter(|_| wants_mime));
         for path in node.kid("AdditionalProperties").iter().flat_map(|list| list.kids().collect::<Vec<_>>()) {
             match path.local() {
                 "FieldURI" => {

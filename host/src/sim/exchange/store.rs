@@ -15,7 +15,7 @@ use super::ids;
 use super::item::{Content, Former, Item, Kind, Person, Reply};
 use super::notify::Subscription;
 use super::zones::Zone;
-use super::{Options, Role};
+use super::{ListOptions, Options, Role};
 use crate::clock::Clock;
 
 /// Events kept for subscribers that poll; who falls further behind is told to subscribe anew.
@@ -134,6 +134,8 @@ pub struct World {
     pub accounts: Vec<Account>,
     pub folders: Vec<Folder>,
     pub items: BTreeMap<u64, Item>,
+    /// Lists of people.
+    pub lists: Vec<ListOptions>,
     by_id: HashMap<String, u64>,
     by_immutable_id: HashMap<String, u64>,
     by_uid: HashMap<(usize, String), Vec<u64>>,
@@ -172,6 +174,7 @@ const FOLDERS: &[Known] = &[
 impl World {
     pub fn new(options: Options, clock: Arc<dyn Clock>) -> Self {
         let salt = format!("{}/{}", clock.now().timestamp_micros(), clock.chance());
+        let lists = options.lists;
         let accounts: Vec<Account> = options.accounts.into_iter().map(Account::from).collect();
         let mut world = Self {
             clock,
@@ -180,6 +183,7 @@ impl World {
             accounts,
             folders: Vec::new(),
             items: BTreeMap::new(),
+            lists,
             by_id: HashMap::new(),
             by_immutable_id: HashMap::new(),
             by_uid: HashMap::new(),
@@ -240,6 +244,17 @@ impl World {
 
     pub fn is_calendar(&self, folder: usize) -> bool {
         self.folders.get(folder).is_some_and(|folder| folder.class == Some(CALENDAR_CLASS))
+    }
+
+    /// Removes a further calendar with all that is in it; its place stays empty. False for a default folder.
+    pub fn remove_calendar(&mut self, place: usize) -> bool {
+        let Some(folder) = self.folders.get_mut(place).filter(|folder| folder.distinguished.is_empty()) else {
+            return false;
+        };
+        (folder.id, folder.parent, folder.mailbox) = (String::new(), None, usize::MAX);
+        let keys: Vec<u64> = self.in_folder(place).map(|item| item.key).collect();
+        keys.into_iter().for_each(|key| drop(self.remove(key)));
+        true
     }
 
     /// Makes a further calendar and answers its place.

@@ -9,6 +9,7 @@ use super::edit_xml;
 use super::error::{ExchangeError, schema_violation};
 use super::item::{Item, Kind, Reply};
 use super::meeting::{self, Audience, Send};
+use super::mime;
 use super::target::Target;
 use super::xml::{Element, Messages, Read, Xml, reject_schema};
 
@@ -114,7 +115,13 @@ fn want(
     let reference = || call.target(node.need("ReferenceItemId")?);
     match node.local() {
         "CalendarItem" => {
-            let changes = edit_xml::changes_of(node)?;
+            let mut changes = Vec::new();
+            if let Some(content) = node.kid("MimeContent") {
+                let owner = call.own_mailbox().ok().and_then(|mailbox| call.world.accounts.get(mailbox));
+                let owner = owner.map(|account| account.address.clone()).unwrap_or_default();
+                changes = mime::changes(&content.content(), &owner)?;
+            }
+            changes.extend(edit_xml::changes_of(node)?);
             let send = invitations.ok_or_else(|| {
                 let text = "SendMeetingInvitations is required for a calendar item.";
                 ExchangeError::new("ErrorSendMeetingInvitationsRequired", text)

@@ -15,7 +15,7 @@ use super::error::{ExchangeError, schema_violation};
 const NODES_MAX: u32 = 500_000;
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const MESSAGES: &str = "http://schemas.microsoft.com/exchange/services/2006/messages";
-const TYPES: &str = "http://schemas.microsoft.com/exchange/services/2006/types";
+pub const TYPES: &str = "http://schemas.microsoft.com/exchange/services/2006/types";
 const ERRORS: &str = "http://schemas.microsoft.com/exchange/services/2006/errors";
 
 /// A schema violation fails the whole request; any other error only its item, and is handed back.
