@@ -94,6 +94,28 @@ async fn s44_declined_attendee_is_shown_and_is_no_user_of_the_appointment() {
 }
 
 #[tokio::test]
+async fn s45_answer_given_in_the_crm_is_sent_from_the_users_own_copy() {
+    let mut host = TestHost::settled().await;
+    let day = day(40);
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.book("Board", &utc(&day, 9), &utc(&day, 10), &["terry.smith@example.test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let row = host.crm().appointments().await.remove(0);
+    let links = host.crm().links(&row.id()).await;
+    let terry = links.iter().find(|link| link.text("CmLi_Comm_UserId") == TERRY).expect("Terry's row");
+    host.crm().patch("Comm_Link", &terry.id(), &json!({"cmli_status": 3})).await;
+    // The link row's own change is no change of the communication: a sweep finds it.
+    host.settle_with_sweep().await;
+    let shown = outlook.meeting(&item).await.expect("there");
+    assert_eq!(shown.attendees, [("terry.smith@example.test".to_owned(), "Accept".to_owned())]);
+    assert_eq!(host.outlook("terry.smith").by_subject("Board").await.expect("his copy").my_response, "Accept");
+    let row = host.crm().get("Communication", &row.id()).await.expect("there");
+    assert!(row.text("comm_responses").contains("Terry Smith: accepted"), "{}", row.text("comm_responses"));
+    host.oracle(1, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
 async fn s37_meeting_of_an_outside_organizer_is_one_stub() {
     let mut host = TestHost::settled().await;
     william_is_elsewhere(&mut host).await;

@@ -324,7 +324,15 @@ impl Stage {
             let row = shown.and_then(|shown| by_subject.get(shown.subject.as_str())).map(|id| Slot::Crm((*id).clone()));
             all.entry(row.unwrap_or(slot)).or_default().join(typed);
         }
-        let doomed = std::mem::take(&mut self.doomed);
+        // Whoever was renamed on the way is the same: subjects that one appointment bore belong together.
+        let mut doomed = std::mem::take(&mut self.doomed);
+        let mut known = 0;
+        while known < doomed.len() {
+            known = doomed.len();
+            for typed in all.values().filter(|typed| !typed.subjects.is_disjoint(&doomed)) {
+                doomed.extend(typed.subjects.iter().cloned());
+            }
+        }
         for (slot, typed) in &all {
             let shown = if let Slot::Crm(id) = slot { crm.get(id) } else { None };
             match shown {
@@ -541,6 +549,9 @@ impl Stage {
     async fn crm_set(&mut self, pick: usize, what: Set) {
         let Some(id) = self.crm_pick(pick).await else { return };
         let slot = Slot::Crm(id.clone());
+        if let Some(row) = self.crm.get("Communication", &id).await {
+            self.typed(slot.clone()).subjects.insert(row.text("Comm_Subject"));
+        }
         let columns = match what {
             Set::Subject => {
                 let text = self.text("Subject");
@@ -623,6 +634,9 @@ impl Stage {
     async fn set_in_outlook(&mut self, pick: usize, what: Set) {
         let Some((who, id)) = self.pick(pick).await else { return };
         let (slot, outlook) = (Slot::Exchange(who, id.clone()), self.outlooks[who].clone());
+        if let Some(item) = outlook.meeting(&id).await {
+            self.typed(slot.clone()).subjects.insert(truth::of_item(&item, who).subject);
+        }
         match what {
             Set::Subject => {
                 let text = self.text("Subject");
