@@ -7,6 +7,7 @@ mod crossing;
 mod deletes;
 mod entries;
 mod failure;
+mod first;
 mod hours;
 mod identity;
 mod limits;

@@ -6,6 +6,7 @@
 //! read over their own protocols and held against each other and against what people typed.
 
 mod act;
+mod people;
 mod stage;
 mod truth;
 

@@ -79,8 +79,10 @@ pub fn same_people(a: &[Attendee], b: &[Attendee]) -> bool {
 /// Merges. Call once, ask the rules about `conflicts`, and call again with their `resolutions`.
 pub fn merge(input: &MergeInput<'_>, policy: &Policy) -> Merged {
     let mut merged = Merged::default();
-    let by_crm = input.for_exchange.map(|(now, base)| Moves::of(now, base, input.exchange)).unwrap_or_default();
-    let by_exchange = input.for_crm.map(|(now, base)| Moves::of(now, base, input.crm)).unwrap_or_default();
+    let mut by_crm = input.for_exchange.map(|(now, base)| Moves::of(now, base, input.exchange)).unwrap_or_default();
+    let mut by_exchange = input.for_crm.map(|(now, base)| Moves::of(now, base, input.crm)).unwrap_or_default();
+    by_crm.without_say(input.for_exchange, input.crm, input.crm_unwritable);
+    by_exchange.without_say(input.for_crm, input.exchange, input.exchange_unwritable);
     let fields: BTreeSet<&Field> = by_crm.fields.union(&by_exchange.fields).collect();
     for field in fields {
         if *field == Field::Attendees {
@@ -136,6 +138,19 @@ impl Moves {
             None => moved(target, now),
         };
         Self { fields }
+    }
+
+    /// Without an agreed state, a side has no say in a field it cannot hold, unless a rule sets it: what it shows there is
+    /// nobody's choice.
+    fn without_say(
+        &mut self,
+        draft: Option<(&Appointment, Option<&Appointment>)>,
+        source: &Appointment,
+        unwritable: &[Field],
+    ) {
+        if let Some((now, None)) = draft {
+            self.fields.retain(|field| !unwritable.contains(field) || !same_value(&now.get(field), &source.get(field)));
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Worker {
             None => Seen::Absent,
         };
         if exchange.present().is_none_or(|item| item.role == Role::Attendee) {
-            exchange = self.best_copy(key, exchange, &copies).await?;
+            exchange = self.best_copy(key, known.as_ref(), exchange, &copies).await?;
         }
         let mut searched = None;
         if let (None, Seen::Absent | Seen::Deleted, Some(item)) = (&known, &exchange, crm.present())
@@ -84,8 +84,16 @@ impl Worker {
     }
 
     /// Among the copies at hand: the organizer's, wherever it is; else the one already known; else the first.
-    async fn best_copy(&self, key: &Key, current: Seen, copies: &BTreeSet<ItemRef>) -> Result<Seen, Trouble> {
+    /// `known` is where the copy was that both sides agreed on; `current` what is there now.
+    async fn best_copy(
+        &self,
+        key: &Key,
+        known: Option<&ItemRef>,
+        current: Seen,
+        copies: &BTreeSet<ItemRef>,
+    ) -> Result<Seen, Trouble> {
         let current_at = current.present().map(|item| item.at.clone());
+        let was_deleted = matches!(current, Seen::Deleted);
         let mut best = current;
         for at in copies.iter().filter(|at| Some(*at) != current_at.as_ref()) {
             let seen = match self.read(at).await {
@@ -126,6 +134,9 @@ impl Worker {
                 self.check_key(key, &item).await?;
                 Ok(Seen::Present(Box::new(item)))
             }
+            // The copy both sides agreed on was the organizer's, and it is gone, whatever others still have: it was deleted
+            // without a word to them.
+            None if was_deleted && known.is_some_and(|known| known.container == home) => Ok(Seen::Deleted),
             None => Err(Trouble::Orphan),
         }
     }

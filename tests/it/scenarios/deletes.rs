@@ -48,6 +48,19 @@ async fn s24_deleted_by_the_organizer_in_outlook_is_cancelled_in_the_crm() {
 }
 
 #[tokio::test]
+async fn s24_meeting_deleted_by_its_organizer_without_a_word_is_cancelled_in_the_crm() {
+    let mut host = TestHost::settled().await;
+    host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN).with_user(TERRY)).await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.by_subject("Review").await.expect("in Outlook").id;
+    outlook.delete(&item, TO_NONE).await;
+    host.settle().await;
+    assert!(host.crm().appointments().await.is_empty(), "Terry's copy, which nobody took back, does not keep it alive");
+    host.oracle(0, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
 async fn s26_deletion_of_what_is_already_gone_is_success() {
     let mut host = TestHost::settled().await;
     let id = host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN)).await;

@@ -117,6 +117,20 @@ async fn s07_lost_ledger_is_rebuilt_without_a_single_write() {
 }
 
 #[tokio::test]
+async fn s07_lost_ledger_reopens_nothing_that_is_complete() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Done", &day(40), 9, SUSAN)).await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Status": "Complete", "Comm_Priority": "High"})).await;
+    host.settle().await;
+    let before = (host.servers.crm_writes().await, host.servers.exchange_writes().await);
+    host.restart_without_data().await;
+    host.settle().await;
+    assert_eq!((host.servers.crm_writes().await, host.servers.exchange_writes().await), before);
+    assert_eq!(host.crm().get("Communication", &id).await.expect("there").text("Comm_Status"), "Complete");
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
 async fn s08_identical_appointments_on_both_sides_are_linked() {
     let mut host = TestHost::start().await;
     let day = day(40);

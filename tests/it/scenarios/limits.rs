@@ -214,7 +214,7 @@ async fn s27_brake_and_mail_cap_forget_nothing_in_a_restart() {
 }
 
 #[tokio::test]
-async fn s21_unpaired_item_far_in_the_past_is_left_where_it_is() {
+async fn unpaired_item_far_in_the_past_is_left_where_it_is() {
     let mut host = TestHost::start().await;
     host.crm().book(&Booking::at("Long ago", &day(-60), 9, SUSAN)).await;
     host.outlook("mary.jones").book("Also long ago", &utc(&day(-60), 9), &utc(&day(-60), 10), &[]).await;

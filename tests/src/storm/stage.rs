@@ -13,13 +13,12 @@ use daybridge::plugin::Engine;
 use daybridge::store::{Batch, Durable, MemoryStore, Row, Store, StoreError, Tree};
 use serde_json::json;
 
-use super::act::{Act, Fault, Set};
-use super::truth::{self, Field, GUEST, PEOPLE, Shown, TAG};
-use crate::crm::{Booking, Crm};
+use super::act::{Act, Fault};
+use super::truth::{self, Field, PEOPLE, Shown, TAG};
+use crate::crm::Crm;
 use crate::ews::{Outlook, TO_ALL, TO_NONE};
 use crate::guests;
 use crate::host::{AheadClock, Mails, Servers, post};
-use crate::time::{day, utc};
 use crate::wait::wait_for;
 
 /// Passes within which a story must come to rest.
@@ -27,14 +26,6 @@ const PASSES_MAX: usize = 60;
 /// Brake, cap and watch for fights have tests of their own; here they would only stand in the way.
 const SYNC: &str = "[sync]\ndelete_count = 100000\ndelete_count_overall = 100000\nmail_cap = 1000000\nreturns_max = 40\n\
     rewrites_max = 40\n";
-const ZONES: [&str; 6] = [
-    "W. Europe Standard Time",
-    "Eastern Standard Time",
-    "UTC",
-    "Line Islands Standard Time",
-    "India Standard Time",
-    "Hawaiian Standard Time",
-];
 
 /// A store that dies: commit number `left` and all later ones are refused, as if the process had ended before them.
 #[derive(Debug)]
@@ -60,18 +51,18 @@ impl Store for Dying {
 
 /// An appointment as a person meets it: by the side it is seen on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Slot {
+pub(super) enum Slot {
     Crm(String),
     Exchange(usize, String),
 }
 
 /// What people did to an appointment since both sides last agreed.
 #[derive(Clone, Debug, Default)]
-struct Typed {
+pub(super) struct Typed {
     /// By field: what was typed last in the CRM, and in Outlook.
     fields: BTreeMap<Field, [Option<String>; 2]>,
     /// Subjects it bore since then; no two appointments ever bear the same.
-    subjects: BTreeSet<String>,
+    pub(super) subjects: BTreeSet<String>,
 }
 
 impl Typed {
@@ -95,8 +86,8 @@ pub struct Stage {
     folder: tempfile::TempDir,
     rules: PathBuf,
     app: Option<Arc<App>>,
-    crm: Crm,
-    outlooks: Vec<Outlook>,
+    pub(super) crm: Crm,
+    pub(super) outlooks: Vec<Outlook>,
     tagged: bool,
     /// Rules were swapped: with the ledger lost, what they made of the past could not be told from what people typed.
     swapped: bool,
@@ -329,8 +320,10 @@ impl Stage {
         let mut known = 0;
         while known < doomed.len() {
             known = doomed.len();
-            for typed in all.values().filter(|typed| !typed.subjects.is_disjoint(&doomed)) {
-                doomed.extend(typed.subjects.iter().cloned());
+            for typed in all.values() {
+                if !typed.subjects.is_disjoint(&doomed) {
+                    doomed.extend(typed.subjects.iter().cloned());
+                }
             }
         }
         for (slot, typed) in &all {
@@ -356,7 +349,7 @@ impl Stage {
         Ok(())
     }
 
-    fn typed(&mut self, slot: Slot) -> &mut Typed {
+    pub(super) fn typed(&mut self, slot: Slot) -> &mut Typed {
         let slot = match slot {
             Slot::Exchange(who, id) => {
                 let known = self.pairs.iter().find(|(_, at)| **at == (who, id.clone())).map(|(crm, _)| crm.clone());
@@ -367,7 +360,7 @@ impl Stage {
         self.typed.entry(slot).or_default()
     }
 
-    fn note(&mut self, slot: Slot, field: Field, value: String) {
+    pub(super) fn note(&mut self, slot: Slot, field: Field, value: String) {
         let side = usize::from(matches!(slot, Slot::Exchange(..)));
         if field == Field::Subject {
             self.typed(slot.clone()).subjects.insert(value.clone());
@@ -375,7 +368,7 @@ impl Stage {
         self.typed(slot).fields.entry(field).or_default()[side] = Some(value);
     }
 
-    fn text(&mut self, word: &str) -> String {
+    pub(super) fn text(&mut self, word: &str) -> String {
         self.texts += 1;
         format!("{word} {}", self.texts)
     }
@@ -493,7 +486,7 @@ impl Stage {
         }
     }
 
-    async fn crm_pick(&self, pick: usize) -> Option<String> {
+    pub(super) async fn crm_pick(&self, pick: usize) -> Option<String> {
         let rows = self.crm.find("Communication", "comm_type eq 'Appointment' and comm_status ne 'Cancelled'").await;
         let mut ids: Vec<String> = rows.iter().map(crate::crm::Row::id).collect();
         ids.sort();
@@ -501,7 +494,7 @@ impl Stage {
     }
 
     /// An item of somebody's own calendar that is the organizer's.
-    async fn pick(&self, pick: usize) -> Option<(usize, String)> {
+    pub(super) async fn pick(&self, pick: usize) -> Option<(usize, String)> {
         let who = pick % PEOPLE.len();
         let items = self.outlooks[who].calendar().await;
         let own: Vec<String> = items
@@ -513,7 +506,7 @@ impl Stage {
     }
 
     /// Somebody's copy of another's meeting.
-    async fn copy(&self, who: usize, pick: usize) -> Option<String> {
+    pub(super) async fn copy(&self, who: usize, pick: usize) -> Option<String> {
         let items = self.outlooks[who].calendar().await;
         let copies: Vec<String> = items
             .into_iter()
@@ -521,154 +514,6 @@ impl Stage {
             .map(|item| item.id)
             .collect();
         (!copies.is_empty()).then(|| copies[pick % copies.len()].clone())
-    }
-
-    async fn crm_book(&mut self, act: &Act) {
-        let Act::CrmBook { who, day: ahead, hour, people, guest, all_day } = act else { return };
-        let subject = self.text("Subject");
-        let date = day(*ahead);
-        let mut booking = Booking::at(&subject, &date, *hour, PEOPLE[*who].1).note(&self.text("Text"));
-        for (other, (_, id)) in PEOPLE.iter().enumerate() {
-            if other != *who && people & (1 << other) != 0 {
-                booking = booking.with_user(id);
-            }
-        }
-        if *guest {
-            booking = booking.with_external(GUEST);
-        }
-        if *all_day {
-            (booking.start, booking.end) = (format!("{date}T00:00:00"), format!("{date}T23:59:00"));
-            booking = booking.with("Comm_IsAllDayEvent", json!("Y"));
-        }
-        let time = if *all_day { truth::days(&date, &date) } else { wall(&booking.start, &booking.end) };
-        let id = self.crm.book(&booking).await;
-        self.note(Slot::Crm(id.clone()), Field::Subject, subject);
-        self.note(Slot::Crm(id), Field::Time, time);
-    }
-
-    async fn crm_set(&mut self, pick: usize, what: Set) {
-        let Some(id) = self.crm_pick(pick).await else { return };
-        let slot = Slot::Crm(id.clone());
-        if let Some(row) = self.crm.get("Communication", &id).await {
-            self.typed(slot.clone()).subjects.insert(row.text("Comm_Subject"));
-        }
-        let columns = match what {
-            Set::Subject => {
-                let text = self.text("Subject");
-                self.note(slot, Field::Subject, text.clone());
-                json!({"Comm_Subject": text})
-            }
-            Set::Location => {
-                let text = self.text("Room");
-                self.note(slot, Field::Location, text.clone());
-                json!({"Comm_Location": text})
-            }
-            Set::Text => {
-                let text = self.text("Text");
-                self.note(slot, Field::Text, text.clone());
-                json!({"Comm_Note": text})
-            }
-            Set::Time { day: ahead, hour } => {
-                let (start, end) =
-                    (format!("{}T{hour:02}:00:00", day(ahead)), format!("{}T{hour:02}:45:00", day(ahead)));
-                self.note(slot, Field::Time, wall(&start, &end));
-                json!({"Comm_DateTime": start, "Comm_ToDateTime": end, "Comm_IsAllDayEvent": null})
-            }
-            Set::AllDay { day: ahead } => {
-                let date = day(ahead);
-                self.note(slot, Field::Time, truth::days(&date, &date));
-                json!({"Comm_DateTime": format!("{date}T00:00:00"), "Comm_ToDateTime": format!("{date}T23:59:00"),
-                    "Comm_IsAllDayEvent": "Y"})
-            }
-            Set::Private(private) => json!({"Comm_Private": if private { json!("Y") } else { json!(null) }}),
-            Set::Reminder(minutes) => json!({"Comm_NotifyDelta": minutes}),
-        };
-        self.crm.patch("Communication", &id, &columns).await;
-    }
-
-    async fn crm_invite(&mut self, pick: usize, who: usize, come: bool) {
-        let Some(id) = self.crm_pick(pick).await else { return };
-        let user = PEOPLE[who].1;
-        let links = self.crm.links(&id).await;
-        let organizer = self.crm.get("Communication", &id).await.map(|row| row.text("Comm_Organizer"));
-        let own = links.iter().find(|link| link.text("CmLi_Comm_UserId") == user);
-        match (own, come) {
-            (None, true) => {
-                let number = |text: &str| text.parse::<i64>().unwrap_or_default();
-                let link = json!({"CmLi_Comm_CommunicationId": number(&id), "CmLi_Comm_UserId": number(user)});
-                self.crm.post("Comm_Link", &link).await;
-            }
-            (Some(link), false) if organizer.as_deref() != Some(user) => self.crm.delete("Comm_Link", &link.id()).await,
-            _ => {}
-        }
-    }
-
-    async fn book(&mut self, act: &Act) {
-        let Act::Book { who, day: ahead, hour, people, guest, zone, all_day } = act else { return };
-        let (subject, text) = (self.text("Subject"), self.text("Text"));
-        let (list, send) = attendees(*who, *people, *guest);
-        let zone = ZONES[zone % ZONES.len()];
-        let (start, end) = (utc(&day(*ahead), *hour), utc(&day(*ahead), hour + 1));
-        let (times, time) = if *all_day {
-            let zone = ZONES[0];
-            let times = format!(
-                "<t:Start>{}T00:00:00</t:Start><t:End>{}T00:00:00</t:End><t:IsAllDayEvent>true</t:IsAllDayEvent>\
-                 {list}<t:StartTimeZone Id=\"{zone}\"/><t:EndTimeZone Id=\"{zone}\"/>",
-                day(*ahead),
-                day(ahead + 1)
-            );
-            (times, truth::days(&day(*ahead), &day(*ahead)))
-        } else {
-            let times = format!(
-                "<t:Start>{start}</t:Start><t:End>{end}</t:End>{list}<t:StartTimeZone Id=\"{zone}\"/><t:EndTimeZone \
-                 Id=\"{zone}\"/>"
-            );
-            (times, truth::hours(start.parse().unwrap_or_default(), end.parse().unwrap_or_default()))
-        };
-        let item = format!("<t:Subject>{subject}</t:Subject><t:Body BodyType=\"Text\">{text}</t:Body>{times}");
-        let id = self.outlooks[*who].create(send, &item).await;
-        self.note(Slot::Exchange(*who, id.clone()), Field::Subject, subject);
-        self.note(Slot::Exchange(*who, id), Field::Time, time);
-    }
-
-    async fn set_in_outlook(&mut self, pick: usize, what: Set) {
-        let Some((who, id)) = self.pick(pick).await else { return };
-        let (slot, outlook) = (Slot::Exchange(who, id.clone()), self.outlooks[who].clone());
-        if let Some(item) = outlook.meeting(&id).await {
-            self.typed(slot.clone()).subjects.insert(truth::of_item(&item, who).subject);
-        }
-        match what {
-            Set::Subject => {
-                let text = self.text("Subject");
-                outlook.set_subject(&id, &text).await;
-                self.note(slot, Field::Subject, text);
-            }
-            Set::Location => {
-                let text = self.text("Room");
-                outlook.set_location(&id, &text).await;
-                self.note(slot, Field::Location, text);
-            }
-            Set::Text => {
-                let text = self.text("Text");
-                outlook.set_body(&id, &text).await;
-                self.note(slot, Field::Text, text);
-            }
-            Set::Time { day: ahead, hour } => {
-                let (start, end) = (utc(&day(ahead), hour), utc(&day(ahead), hour + 1));
-                outlook.set_times(&id, &start, &end, false).await;
-                let time = truth::hours(start.parse().unwrap_or_default(), end.parse().unwrap_or_default());
-                self.note(slot, Field::Time, time);
-            }
-            Set::AllDay { .. } | Set::Private(_) | Set::Reminder(_) => {}
-        }
-    }
-
-    async fn people_in_outlook(&mut self, pick: usize, people: u8, guest: bool) {
-        let Some((who, id)) = self.pick(pick).await else { return };
-        let (list, _) = attendees(who, people, guest);
-        if !list.is_empty() {
-            self.outlooks[who].set(&id, "calendar:RequiredAttendees", &list, TO_ALL).await;
-        }
     }
 }
 
@@ -680,24 +525,4 @@ fn check_typed(slot: &Slot, typed: &Typed, shown: &Shown) -> Outcome {
         }
     }
     Ok(())
-}
-
-fn wall(start: &str, end: &str) -> String {
-    truth::hours(truth::instant(start).unwrap_or_default(), truth::instant(end).unwrap_or_default())
-}
-
-/// The element with the people, and whom to tell.
-fn attendees(organizer: usize, people: u8, guest: bool) -> (String, &'static str) {
-    let others = (0..PEOPLE.len()).filter(|who| *who != organizer && people & (1 << who) != 0).map(truth::address);
-    let all: BTreeSet<String> = others.chain(guest.then(|| GUEST.to_owned())).collect();
-    if all.is_empty() {
-        return (String::new(), TO_NONE);
-    }
-    let list: String = all
-        .iter()
-        .map(|address| {
-            format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
-        })
-        .collect();
-    (format!("<t:RequiredAttendees>{list}</t:RequiredAttendees>"), TO_ALL)
 }
