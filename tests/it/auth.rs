@@ -237,6 +237,8 @@ async fn a_refusal_tells_what_to_do_and_not_the_secret() {
     assert_eq!((plain.problem.clone(), Chain(&plain).to_string().contains("invalid_client")), (Problem::SignIn, true));
     let busy = refused(429, json!({"error": "temporarily_unavailable", "error_codes": [50_196]})).await;
     assert_eq!(busy.problem, Problem::Throttled { after: Some(std::time::Duration::from_secs(7)) });
+    let wordless = refused(401, json!({})).await;
+    assert_eq!(wordless.problem, Problem::SignIn);
     let elsewhere = refused(404, json!({"detail": "no such page"})).await;
     assert_eq!(elsewhere.problem, Problem::Malformed);
 }

@@ -18,63 +18,16 @@ use daybridge::control::{
 };
 use daybridge::lifecycle::Tasks;
 use daybridge::sim;
-use daybridge::sim::exchange::Role;
 use daybridge::store::SledStore;
 
 use crate::crm::Crm;
 use crate::ews::Outlook;
 use crate::guests;
+pub use crate::reach::{ONLINE, Reach};
 use crate::wait::wait_for;
 
 /// Rounds in which a story must come to rest: a write, its echo, the echo's echo, and some for retries.
 const ROUNDS_MAX: usize = 40;
-
-/// How the host reaches Exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    Ews,
-    Graph,
-    /// [`ONLINE`] by Graph, the others by EWS.
-    Hybrid,
-}
-
-/// The mailboxes that a hybrid has online: the organizer of most stories, and one of those she meets.
-pub const ONLINE: [&str; 2] = ["susan.maye@example.test", "mary.jones@example.test"];
-
-/// What an operation of EWS is called in Graph, for faults.
-const OPERATIONS: [(&str, &str); 5] = [
-    ("CreateItem", "Graph.CreateEvent"),
-    ("UpdateItem", "Graph.UpdateEvent"),
-    ("GetItem", "Graph.GetEvent"),
-    ("FindItem", "Graph.ListEvents"),
-    ("SyncFolderItems", "Graph.CalendarViewDelta"),
-];
-
-impl Reach {
-    /// # Panics
-    /// If the variable names something else.
-    pub fn of_environment() -> Self {
-        match std::env::var("DAYBRIDGE_EXCHANGE").as_deref() {
-            Err(_) | Ok("" | "ews") => Reach::Ews,
-            Ok("graph") => Reach::Graph,
-            Ok("hybrid") => Reach::Hybrid,
-            Ok(other) => panic!("DAYBRIDGE_EXCHANGE is ews, graph or hybrid, not {other}"),
-        }
-    }
-
-    /// Whether a meeting in Susan's calendar can be written without mailing her guests.
-    pub fn writes_silently(self) -> bool {
-        self == Reach::Ews
-    }
-
-    /// The name by which the simulator knows what Susan's mailbox is asked when it is an EWS operation elsewhere.
-    pub fn operation(self, ews: &str) -> &str {
-        match OPERATIONS.iter().find(|(known, _)| *known == ews) {
-            Some((_, graph)) if self != Reach::Ews => graph,
-            _ => ews,
-        }
-    }
-}
 
 /// Both simulators.
 pub struct Servers {
@@ -164,38 +117,8 @@ responses_column = "comm_responses"
             crm_url = self.crm.crm_url(),
             crm_login = crm.login,
             crm_password = crm.password,
-            exchange = self.exchange_config(),
+            exchange = self.reach.config(&self.exchange, self.exchange_front.as_deref()),
         )
-    }
-
-    /// The `[[exchange]]` sections.
-    fn exchange_config(&self) -> String {
-        let service =
-            self.exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
-        let ews = |name: &str| {
-            let url = self.exchange_front.clone().unwrap_or_else(|| self.exchange.ews_url());
-            let (login, password) = (&service.login, &service.password);
-            format!(
-                "[[exchange]]\nname = \"{name}\"\nkind = \"ews\"\nurl = \"{url}\"\nlogin = \"{login}\"\npassword = \"{password}\"\n"
-            )
-        };
-        let graph = |name: &str| {
-            let (url, authority) = (self.exchange.graph_url(), self.exchange.url());
-            let (tenant, client) = (self.exchange.tenant(), self.exchange.client_id());
-            let secret = self.exchange.client_secret();
-            format!(
-                "[[exchange]]\nname = \"{name}\"\nkind = \"graph\"\nurl = \"{url}\"\nauthority = \"{}\"\ntenant = \"{tenant}\"\n\
-                 client_id = \"{client}\"\nclient_secret = \"{secret}\"\n",
-                authority.trim_end_matches('/')
-            )
-        };
-        match self.reach {
-            Reach::Ews => format!("{}primary = true\n", ews("exchange")),
-            Reach::Graph => format!("{}primary = true\n", graph("exchange")),
-            Reach::Hybrid => {
-                format!("{}primary = true\n{}mailboxes = {ONLINE:?}\n", ews("exchange"), graph("online"))
-            }
-        }
     }
 
     /// Mails Exchange sent, by kind.
@@ -550,19 +473,10 @@ impl TestHost {
         post(&format!("{}_sim/faults", self.servers.crm.url()), &fault).await;
     }
 
-    /// Asks Exchange for a fault, named as an operation of EWS; by whatever protocol that is asked of the host.
+    /// Asks Exchange for a fault, named as an operation of EWS; by whatever protocol the mailbox it is about is reached.
     pub async fn exchange_fault(&self, mut fault: serde_json::Value) {
-        let named = fault["operation"].as_str().unwrap_or_default().to_owned();
-        let graph = self.servers.reach.operation(&named);
-        if graph != named {
-            let mut other = fault.clone();
-            other["operation"] = graph.into();
-            if self.servers.reach == Reach::Hybrid {
-                post(&format!("{}_sim/faults", self.servers.exchange.url()), &other).await;
-            } else {
-                fault = other;
-            }
-        }
+        let (named, mailbox) = (fault["operation"].as_str().unwrap_or_default(), fault["container"].as_str());
+        fault["operation"] = self.servers.reach.operation_of(named, mailbox).into();
         post(&format!("{}_sim/faults", self.servers.exchange.url()), &fault).await;
     }
 

@@ -12,6 +12,7 @@ pub mod guests;
 pub mod host;
 pub mod program;
 pub mod python;
+pub mod reach;
 pub mod rogue;
 pub mod snapshot;
 pub mod storm;

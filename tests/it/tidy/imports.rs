@@ -128,7 +128,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         &["connector::http", "sim::crm::doorbell", "sim::exchange::graph::webhook"],
         "one client with limits and redaction; a simulator has its own",
     ),
-    ("ring", &["connector::auth"], "the one place that signs"),
+    ("ring", &["connector::auth", "sim"], "the one place that signs, and the simulator that checks"),
     ("similar", &["connector::html"], "texts are compared for one purpose"),
     ("sled", &["store"], "another engine must be able to take its place"),
     ("wasmtime", &["plugin"], "rules are asked through the trait"),

@@ -85,7 +85,7 @@ pub fn error(act: &str, response: &Response) -> Error {
             return error.caused_by(format!("the sign-in service answered HTTP {}", response.status));
         }
         // 400 and 401 alike: the request was understood and refused (RFC 6749, 5.2).
-        (None, _) if !body.error.is_empty() => (Problem::SignIn, DEFAULT),
+        (None, _) if !body.error.is_empty() || problem == Problem::SignIn => (Problem::SignIn, DEFAULT),
         (None, _) => (Problem::Malformed, "check authority: what answers there is no sign-in service"),
     };
     Error::new(act, problem).hinted(hint).caused_by(words(&body, response))

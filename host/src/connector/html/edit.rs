@@ -86,8 +86,8 @@ fn edited(html: &str, shown: &str, wanted: &str) -> String {
     hollowed(&assembled(html, &cuts, puts))
 }
 
-/// Where something new goes that takes no old letter's place: behind the letter before it on the same line, else before the one
-/// after it on its line, else behind the last one before.
+/// Where something new goes that takes no old letter's place: at the letter it adjoins, else at the one before or after it on the
+/// same line, else behind the last one before.
 fn anchor(html: &str, letters: &[Letter], places: &[Option<usize>], old: &[char], span: &Range<usize>) -> usize {
     let breaks = |range: Range<usize>| old.get(range).unwrap_or_default().contains(&'\n');
     let mut before = (0..span.start).rev().filter_map(|at| Some((at, (*places.get(at)?)?)));
@@ -96,6 +96,8 @@ fn anchor(html: &str, letters: &[Letter], places: &[Option<usize>], old: &[char]
     let end = |place: usize| letters.get(place).map(|letter| letter.at.end);
     let start = |place: usize| letters.get(place).map(|letter| letter.at.start);
     match (before, after) {
+        (Some((at, place)), _) if at + 1 == span.start => end(place),
+        (_, Some((at, place))) if at == span.end => start(place),
         (Some((at, place)), _) if !breaks(at + 1..span.start) => end(place),
         (_, Some((at, place))) if !breaks(span.end..at) => start(place),
         (Some((_, place)), _) => end(place),
