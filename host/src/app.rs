@@ -49,7 +49,7 @@ use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
 use crate::rules::Rules;
 use crate::servers::Servers;
 use crate::store::{SledStore, Store, StoreError};
-use crate::worker::{CircuitTimes, Conflicts, Parts, RuleSource, Settings, Worker};
+use crate::worker::{CircuitTimes, Conflicts, Parts, RuleSource, SeriesSettings, Settings, Worker};
 
 const RULES_HINT: &str =
     "the message names the file and what to do; the rules folder is rules_dir in the configuration";
@@ -339,6 +339,10 @@ fn settings(config: &Config) -> Settings {
         },
         conflicts,
         past_window: TimeDelta::days(sync.past_days.into()),
+        series: SeriesSettings {
+            ahead: TimeDelta::days(sync.series_days.into()),
+            max: usize::try_from(sync.series_max).unwrap_or(usize::MAX),
+        },
         brake: BrakeLimits {
             count: u32::try_from(sync.delete_count).unwrap_or(u32::MAX),
             count_overall: u32::try_from(sync.delete_count_overall).unwrap_or(u32::MAX),

@@ -16,11 +16,13 @@ pub mod zones;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 
 use crate::error::Class;
+use crate::model::recurrence::Window;
 use crate::model::{
-    Appointment, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, User,
-    Version,
+    Appointment, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch, Response, Seen,
+    Side, User, Version,
 };
 
 /// One kind of server, signed in: a CRM, or one Exchange server with several mailboxes.
@@ -53,6 +55,29 @@ pub trait Connector: Send + Sync {
     /// Items in the container that could be this appointment by its natural key: same start and end (or days). The caller
     /// compares subject, organizer and all-ness, and accepts only a unique match.
     async fn find_alike(&self, container: &Container, like: &Appointment) -> Result<Vec<Item>, Error>;
+
+    /// Occurrences of a series that begin in the window, or whose rule has them begin in it, as they are now, by their
+    /// original day; at most the window's limit, the earliest. Deleted ones are not among them.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`] if the master is gone or no series any more; [`Problem::Unsupported`] where a server has none.
+    async fn occurrences(&self, master: &ItemRef, window: Window) -> Result<Vec<Instance>, Error> {
+        let _ = (master, window);
+        Err(Error::new("read the occurrences of a series", Problem::Unsupported))
+    }
+
+    /// The occurrence of a series with that original day. `Deleted` only if its calendar answers and the series is gone, is
+    /// none any more, or has no such occurrence.
+    async fn occurrence(&self, master: &ItemRef, date: NaiveDate) -> Result<Seen, Error> {
+        let _ = (master, date);
+        Err(Error::new("read an occurrence of a series", Problem::Unsupported))
+    }
+
+    /// Items that a CRM keeps as one series under that name.
+    async fn in_series(&self, container: &Container, series: &str) -> Result<Vec<Item>, Error> {
+        let _ = (container, series);
+        Err(Error::new("read the appointments of a series", Problem::Unsupported))
+    }
 
     /// Creates an item and returns it as the server shows it afterwards.
     async fn create(&self, container: &Container, draft: &Appointment, stamp: &Key, mail: Mail) -> Result<Item, Error>;

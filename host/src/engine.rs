@@ -14,6 +14,7 @@ mod planner;
 mod reapply;
 mod recent;
 mod restless;
+mod series;
 
 pub use answers::{Answering, answered};
 pub use brake::{Brake, BrakeLimits, Braked, PairCounts};
@@ -26,3 +27,4 @@ pub use planner::{DeleteAgainstEdit, GONE_UNKNOWN, NEVER_THERE, Op, PlanInput, P
 pub use reapply::{Anew, Way, anew};
 pub use recent::Recent;
 pub use restless::{Restless, RestlessLimits, Rewrite, restless};
+pub use series::{Known as KnownOccurrence, Look, looks, of_occurrence, series_window};

@@ -8,6 +8,7 @@ mod entry;
 mod event;
 mod guards;
 mod reapply;
+mod series;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +24,7 @@ pub use self::entry::{Entry, State};
 pub use self::event::{EVENT_FIELDS_MAX, EVENT_LIST_MAX, EVENT_TEXT_MAX, Event, FieldChange, Lost};
 pub use self::guards::Counted;
 pub use self::reapply::Mark;
+pub use self::series::SeriesState;
 
 const ENTRIES: Tree = Tree("ledger");
 const EVENTS: Tree = Tree("ledger-event");

@@ -14,7 +14,8 @@ mod time;
 pub use appointment::{Appointment, Body, Importance, Link, Recurrence, Sensitivity, ShowAs, Status};
 pub use field::{Field, Patch, Scalar, Value, WrongType};
 pub use item::{
-    Cause, Change, Container, Direction, Item, ItemRef, Key, Known, Mail, MailBudget, Role, Seen, Side, Version,
+    Cause, Change, Container, Direction, Instance, Item, ItemRef, Key, Known, Mail, MailBudget, Role, Seen, Side,
+    Version,
 };
 pub use person::{Address, Attendee, AttendeeKind, DirectoryEntry, Person, Response, User, UserId};
 pub use time::{Span, Time, Zone, instant_of};

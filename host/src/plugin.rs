@@ -74,7 +74,10 @@ macro_rules! built_in {
     };
 }
 
-/// The rules that come with the host, in the order of the default chain: file name and component.
+/// Leaves series alone; for the operator who wants that, and not in force by itself.
+const APPOINTMENTS_ONLY: &str = "appointments-only.wasm";
+
+/// The rules that come with the host: file name and component. The default chain is all but the first, in this order.
 pub fn default_rules() -> &'static [(&'static str, &'static [u8])] {
     built_in!(
         "appointments-only",
@@ -90,5 +93,6 @@ pub fn default_rules() -> &'static [(&'static str, &'static [u8])] {
 
 /// The chain in force where the operator names no rules.
 pub fn default_chain() -> Vec<RuleEntry> {
-    default_rules().iter().map(|(file, _)| RuleEntry::new(*file)).collect()
+    let files = default_rules().iter().map(|(file, _)| *file).filter(|file| *file != APPOINTMENTS_ONLY);
+    files.map(RuleEntry::new).collect()
 }

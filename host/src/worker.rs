@@ -16,6 +16,7 @@ mod guard;
 mod halt;
 pub(crate) mod keys;
 mod look;
+mod series;
 mod trouble;
 mod unasked;
 
@@ -30,6 +31,7 @@ use tokio::sync::broadcast;
 pub use circuit::{CircuitTimes, Circuits, Waiting};
 pub use consider::{Decision, Summary};
 pub use halt::Halted;
+pub use series::SeriesSettings;
 pub use trouble::Trouble;
 
 use crate::clock::Clock;
@@ -74,6 +76,7 @@ pub struct Settings {
     pub conflicts: Conflicts,
     /// Unpaired appointments that ended longer ago are not taken up.
     pub past_window: TimeDelta,
+    pub series: SeriesSettings,
     pub brake: BrakeLimits,
     /// When a pair is taken for one that will not come to rest.
     pub restless: RestlessLimits,
@@ -179,6 +182,7 @@ impl Worker {
             Err(Trouble::Belongs(other)) => {
                 self.consider(&other, changes, &rules, false).await.map(|decision| decision.summary())
             }
+            Err(Trouble::Series) => self.plan_series(key, changes, &rules).await,
             other => other.map(|decision| decision.summary()),
         }
     }
@@ -298,6 +302,7 @@ impl Worker {
                     conflicts += 1;
                 }
                 Err(Trouble::Belongs(key)) => return self.move_to(lease, &key).await,
+                Err(Trouble::Series) => return self.work_series(lease, &rules).await,
                 Err(trouble) if trouble.leaves_alone() => {
                     tracing::debug!(appointment.key = %lease.key, rules.generation = generation.number, "Left alone: {trouble}");
                     self.queue.ack(&lease).await?;

@@ -312,7 +312,7 @@ async fn a_server_that_does_not_answer_and_a_wrong_password_are_told_apart() {
     assert_eq!(
         away.stdout.replace(&nobody, "NOBODY"),
         "\
-✓ rules: 8 rules load
+✓ rules: 7 rules load
 ✗ CRM: sign in in Sage CRM: cannot connect to http://NOBODY/sdata/crmj/sagecrm2/-/Communication: error sending request: \
 client error (Connect): tcp connect error: Connection refused (os error 111)
     nothing is lost: the work waits and goes on when the server answers; check address, network and proxy if this lasts
@@ -324,7 +324,7 @@ client error (Connect): tcp connect error: Connection refused (os error 111)
     assert_eq!(
         refused.stdout,
         "\
-✓ rules: 8 rules load
+✓ rules: 7 rules load
 ✗ CRM: sign in in Sage CRM: the CRM says: the user may not log on, or login and password do not fit (AccessDenied)
     check login and password (expired? locked?) of the account in the configuration; the host tries again by itself after a \
 change

@@ -3,6 +3,7 @@
 mod effects;
 mod merge;
 mod planner;
+mod series;
 
 use daybridge::model::{Address, Appointment, Container, Item, ItemRef, Role, Seen, Side, Time, Version, Zone};
 
@@ -25,6 +26,7 @@ fn present(side: Side, role: Role) -> Seen {
         uid: None,
         stamp: None,
         role,
+        series: None,
         appointment: appointment("Review"),
     }))
 }

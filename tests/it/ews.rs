@@ -8,6 +8,7 @@ mod codes;
 mod directory;
 mod map;
 mod meetings;
+mod series;
 mod server;
 mod sign_in;
 mod sim;

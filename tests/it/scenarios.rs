@@ -14,4 +14,5 @@ mod limits;
 mod mail;
 mod people;
 mod reapply;
+mod series;
 mod unrest;

@@ -138,6 +138,25 @@ impl Outlook {
         self.set(id, "item:Body", &format!("<t:Body BodyType=\"Text\">{}</t:Body>", escape(text)), TO_NONE).await;
     }
 
+    /// Sets the place of many items in one request, whatever their change keys.
+    pub async fn set_locations(&self, ids: &[String], location: &str) {
+        let change = |id: &String| {
+            format!(
+                "<t:ItemChange><t:ItemId Id=\"{id}\"/><t:Updates><t:SetItemField><t:FieldURI FieldURI=\"calendar:Location\"/>\
+                 <t:CalendarItem><t:Location>{}</t:Location></t:CalendarItem></t:SetItemField></t:Updates></t:ItemChange>",
+                escape(location)
+            )
+        };
+        let changes: String = ids.iter().map(change).collect();
+        let answer = self
+            .done(&format!(
+                "<m:UpdateItem ConflictResolution=\"AlwaysOverwrite\" SendMeetingInvitationsOrCancellations=\"{TO_NONE}\">\
+                 <m:ItemChanges>{changes}</m:ItemChanges></m:UpdateItem>"
+            ))
+            .await;
+        assert_eq!(answer.matches("ResponseClass=\"Success\"").count(), ids.len());
+    }
+
     /// Moves an item; both ends in one change, as Outlook does.
     pub async fn reschedule(&self, id: &str, start: &str, end: &str, send: &str) {
         let key = self.meeting(id).await.expect("the item is there").change_key;
@@ -231,6 +250,60 @@ impl Outlook {
             return Vec::new();
         }
         meetings(&self.call(&get_item(&ids)).await)
+    }
+
+    /// A weekly or other series of one hour in Berlin's time. `recurrence` is the inner XML of its element.
+    pub async fn book_series(
+        &self,
+        subject: &str,
+        day: &str,
+        hour: u32,
+        recurrence: &str,
+        attendees: &[&str],
+    ) -> String {
+        let people: String = attendees
+            .iter()
+            .map(|address| {
+                format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
+            })
+            .collect();
+        let required = if people.is_empty() {
+            String::new()
+        } else {
+            format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>")
+        };
+        let send = if attendees.is_empty() { TO_NONE } else { TO_ALL };
+        let (start, end) = (crate::time::utc(day, hour), crate::time::utc(day, hour + 1));
+        let item = format!(
+            "<t:Subject>{}</t:Subject><t:Start>{start}</t:Start><t:End>{end}</t:End>{required}\
+             <t:Recurrence>{recurrence}</t:Recurrence><t:StartTimeZone Id=\"W. Europe Standard Time\"/>\
+             <t:EndTimeZone Id=\"W. Europe Standard Time\"/>",
+            escape(subject)
+        );
+        self.create(send, &item).await
+    }
+
+    /// What the calendar shows between two instants, occurrences of series each by itself, in the order of their start.
+    pub async fn view(&self, from: &str, until: &str) -> Vec<Meeting> {
+        let answer = self
+            .done(&format!(
+                "<m:FindItem Traversal=\"Shallow\"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>\
+                 <m:CalendarView MaxEntriesReturned=\"1000\" StartDate=\"{from}\" EndDate=\"{until}\"/>\
+                 <m:ParentFolderIds><t:DistinguishedFolderId Id=\"calendar\"/></m:ParentFolderIds></m:FindItem>"
+            ))
+            .await;
+        let document = Document::parse(&answer).expect("well-formed answer");
+        let ids: Vec<String> = document
+            .descendants()
+            .filter(|node| node.has_tag_name((TYPES, "ItemId")))
+            .map(|node| attribute(node, "Id"))
+            .collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let mut shown = meetings(&self.call(&get_item(&ids)).await);
+        shown.sort_by(|one, other| one.start.cmp(&other.start));
+        shown
     }
 
     /// The calendar item with this subject; panics if there are several.

@@ -97,7 +97,7 @@ impl App {
 fn places(key: &Key) -> Vec<Change> {
     match key {
         Key::Crm(number) => vec![Change { at: ItemRef::crm(number), uid: None, stamp: None, cause: Cause::Again }],
-        Key::Uid(_) => Vec::new(),
+        Key::Uid(_) | Key::Occurrence { .. } | Key::CrmSeries(_) => Vec::new(),
     }
 }
 

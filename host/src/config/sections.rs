@@ -64,6 +64,10 @@ pub struct Sync {
     pub settle_ms: u64,
     /// How many days back an appointment may have ended to be taken along when it is first met.
     pub past_days: u32,
+    /// How many days ahead the occurrences of a series are kept in the CRM; the window rolls on with time.
+    pub series_days: u32,
+    /// Most occurrences of one series kept in the CRM; the earliest of the window.
+    pub series_max: u32,
     pub conflict: ConflictPolicy,
     /// Appointments worked on at one time.
     pub workers: usize,
@@ -94,6 +98,8 @@ impl Default for Sync {
             sweep_interval_s: 24 * 60 * 60,
             settle_ms: 250,
             past_days: 14,
+            series_days: 180,
+            series_max: 400,
             conflict: ConflictPolicy::Latest,
             workers: 4,
             invitations: Inviter::Exchange,
@@ -511,6 +517,8 @@ fn check_sync(document: &Document<'_>, section: &Section<'_>, sync: &Sync) -> Re
     range("sweep_interval_s", sync.sweep_interval_s, 10, 31 * 24 * 60 * 60, " seconds")?;
     range("settle_ms", sync.settle_ms, 0, 600_000, " milliseconds")?;
     range("past_days", sync.past_days.into(), 0, 3650, " days")?;
+    range("series_days", sync.series_days.into(), 1, 3650, " days")?;
+    range("series_max", sync.series_max.into(), 1, 5000, " occurrences")?;
     range("workers", sync.workers as u64, 1, 64, "")?;
     range("retry_first_ms", sync.retry_first_ms, 10, 3_600_000, " milliseconds")?;
     range("retry_max_s", sync.retry_max_s, 1, 24 * 60 * 60, " seconds")?;

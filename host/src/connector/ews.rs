@@ -13,6 +13,7 @@ pub mod doorbell;
 pub mod map;
 pub mod operations;
 pub mod recurrence;
+mod series;
 pub mod soap;
 pub mod stream;
 pub mod wire;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use chrono::{NaiveTime, SecondsFormat, TimeDelta};
+use chrono::{NaiveDate, NaiveTime, SecondsFormat, TimeDelta};
 use futures::stream::{StreamExt, TryStreamExt};
 
 use self::client::{Act, Client};
@@ -33,9 +34,10 @@ use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId};
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem};
+use crate::model::recurrence::Window;
 use crate::model::{
-    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response,
-    Seen, Side, Time, User, Version,
+    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch,
+    Response, Seen, Side, Time, User, Version,
 };
 
 /// FindItem cuts long texts to this many characters; a text of that length is fetched whole.
@@ -245,7 +247,7 @@ impl Connector for EwsConnector {
         &self.config().name
     }
 
-    /// Series are read and recognised, not yet written. Status, regarding and responses have no place in Exchange.
+    /// The pattern of a series that is there is Exchange's own. Status, regarding and responses have no place in Exchange.
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             unwritable: vec![
@@ -333,15 +335,25 @@ impl Connector for EwsConnector {
         Ok(items)
     }
 
+    async fn occurrences(&self, master: &ItemRef, window: Window) -> Result<Vec<Instance>, Error> {
+        self.instances(master, window).await
+    }
+
+    async fn occurrence(&self, master: &ItemRef, date: NaiveDate) -> Result<Seen, Error> {
+        self.instance(master, date).await
+    }
+
     async fn create(&self, container: &Container, draft: &Appointment, stamp: &Key, mail: Mail) -> Result<Item, Error> {
         let what = "create an appointment";
         let mailbox = self.mailbox(container)?;
-        if draft.recurrence.is_some() {
-            let error = Error::new(self.client.name_act(what), Problem::Unsupported);
-            return Err(error.caused_by("a series cannot be written yet, and must not become a single appointment"));
-        }
         let zone = map::write_zone(&draft.time, self.config());
-        let properties = map::new_item(draft, stamp, self.config());
+        let mut properties = map::new_item(draft, stamp, self.config());
+        if let Some(recurrence) = &draft.recurrence {
+            // What cannot be said must not become a single appointment.
+            let refused = || Error::new(self.client.name_act(what), Problem::Unsupported);
+            let written = map::written_recurrence(recurrence, &draft.time);
+            properties.push(written.map_err(|error| refused().caused_by(error))?);
+        }
         let act = Act { zone: zone.as_deref(), ..Act::new(what, mailbox) };
         let written = self.client.create_item(act, &properties, mail).await?;
         self.read_back(Act::new("read a new appointment", mailbox), &written).await
@@ -359,7 +371,7 @@ impl Connector for EwsConnector {
         let mailbox = self.mailbox(&at.container)?;
         if patch.set.contains_key(&Field::Recurrence) {
             let error = Error::new(self.client.name_act(&what), Problem::Unsupported);
-            return Err(error.caused_by("a series cannot be written yet"));
+            return Err(error.caused_by("the pattern of a series that is there is changed in Exchange alone"));
         }
         let zone =
             if patch.set.contains_key(&Field::Time) { map::write_zone(&after.time, self.config()) } else { None };

@@ -12,6 +12,7 @@ pub mod feed;
 pub mod links;
 pub mod map;
 pub mod people;
+mod series;
 pub mod wall;
 pub mod wire;
 
@@ -389,6 +390,15 @@ impl Connector for Sage {
         Ok(items)
     }
 
+    async fn in_series(&self, container: &Container, series: &str) -> Result<Vec<Item>, Error> {
+        self.only_crm(container)?;
+        let act = self.act(&format!("read the communications of series {series}"));
+        let filter = format!("{} and {}", self.of_type(), equal("Comm_RecurrenceId", series));
+        let mut rows = self.all(&act, self.query(COMMUNICATION, filter), COMMUNICATION_ID).await?;
+        rows.retain(|row| row.id("Comm_RecurrenceId").as_deref() == Some(series));
+        self.items(&act, rows).await
+    }
+
     async fn create(
         &self,
         container: &Container,
@@ -399,7 +409,10 @@ impl Connector for Sage {
         self.only_crm(container)?;
         let act = self.act(&format!("create the copy of {stamp}"));
         let people = self.people(&act, &[], &[]).await?;
-        let columns = self.mapping.new_columns(draft, stamp, &people);
+        let mut columns = self.mapping.new_columns(draft, stamp, &people);
+        if let (Key::Occurrence { uid, .. }, true) = (stamp, self.config.mark_series) {
+            columns.insert("Comm_RecurrenceId".into(), json!(series::series_number(uid)));
+        }
         let made = self.client.create(&act, COMMUNICATION, &columns).await?;
         let id = match made.and_then(|row| row.key(COMMUNICATION_ID)) {
             Some(id) => id,
@@ -438,7 +451,10 @@ impl Connector for Sage {
             return Err(Error::new(act, Problem::NotFound));
         };
         let people = self.people(&act, std::slice::from_ref(&row), &links).await?;
-        let columns = self.mapping.changed_columns(patch, after, &people);
+        let mut columns = self.mapping.changed_columns(patch, after, &people);
+        if patch.set.contains_key(&Field::Time) {
+            columns.extend(series::exception_columns(&row));
+        }
         if !columns.is_empty() {
             self.client.change(&act, COMMUNICATION, &at.id, &columns).await?;
         }

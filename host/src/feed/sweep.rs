@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{FeedFailure, Feeds};
-use crate::model::{Cause, Change, Container, ItemRef, Key, Version};
+use crate::model::{Cause, Change, Container, ItemRef, Key, Side, Version};
 use crate::worker::Trouble;
 use crate::worker::keys::key_for;
 
@@ -50,10 +50,13 @@ impl Feeds {
             }
         }
         for (at, (key, version)) in known {
-            if version.is_some() {
+            // Listings show masters of series, not their occurrences: the master stands for them.
+            let is_occurrence = at.side() == Side::Exchange && matches!(key, Key::Occurrence { .. });
+            if version.is_some() && !is_occurrence {
                 changes.push((key, Change { at, uid: None, stamp: None, cause: Cause::Sweep }));
             }
         }
+        changes.extend(self.worker.series_to_roll(container).await?);
         Ok(changes)
     }
 

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use chrono::NaiveDate;
+
 use super::{Address, Appointment};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,16 +132,30 @@ pub enum Key {
     Crm(String),
     /// Born in Exchange: the iCalendar UID, shared by the copies in all mailboxes.
     Uid(String),
+    /// One occurrence of a series: the series' UID, and the day its rule gives in the series' own zone, wherever it was
+    /// moved since.
+    Occurrence { uid: String, date: NaiveDate },
+    /// A series born in the CRM: what its communications share.
+    CrmSeries(String),
 }
 
+/// How the day of an occurrence is written in its key.
+const OCCURRENCE_DAY: &str = "%Y%m%d";
+
 impl Key {
-    /// The key written as `crm:4711` or `uid:0400...`.
+    /// The key written as `crm:4711`, `uid:0400...`, `occ:0400...:20270208` or `crm-series:17`.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, id) = text.split_once(':')?;
         match kind {
             _ if id.is_empty() => None,
             "crm" => Some(Key::Crm(id.to_owned())),
             "uid" => Some(Key::Uid(id.to_owned())),
+            "occ" => {
+                let (uid, day) = id.rsplit_once(':').filter(|(uid, day)| !uid.is_empty() && day.len() == 8)?;
+                let date = NaiveDate::parse_from_str(day, OCCURRENCE_DAY).ok()?;
+                Some(Key::Occurrence { uid: uid.to_owned(), date })
+            }
+            "crm-series" => Some(Key::CrmSeries(id.to_owned())),
             _ => None,
         }
     }
@@ -150,6 +166,8 @@ impl fmt::Display for Key {
         match self {
             Key::Crm(id) => write!(f, "crm:{id}"),
             Key::Uid(uid) => write!(f, "uid:{uid}"),
+            Key::Occurrence { uid, date } => write!(f, "occ:{uid}:{}", date.format(OCCURRENCE_DAY)),
+            Key::CrmSeries(id) => write!(f, "crm-series:{id}"),
         }
     }
 }
@@ -173,7 +191,18 @@ pub struct Item {
     /// Our stamp: the key of the appointment this item was created from.
     pub stamp: Option<Key>,
     pub role: Role,
+    /// The series it is an occurrence of, by the side's own name for it (UID, or what communications share). Nothing for
+    /// a single appointment and for the master of a series.
+    pub series: Option<String>,
     pub appointment: Appointment,
+}
+
+/// An occurrence of a series as Exchange shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// The day the rule gives, in the series' own zone.
+    pub date: NaiveDate,
+    pub item: Item,
 }
 
 /// What a side shows for an item right now.

@@ -166,7 +166,10 @@ impl Worker {
         let answered = self.send_answers(decision).await?;
         let mut shown = (crm.clone(), exchange.clone());
         if !merged.to_exchange.is_empty() {
-            shown.1 = self.update(exchange, &merged.to_exchange, decision).await?;
+            shown.1 = match self.update_whole(decision, &merged.to_exchange).await? {
+                Some(shown) => shown,
+                None => self.update(exchange, &merged.to_exchange, decision).await?,
+            };
         }
         if !merged.to_crm.is_empty() {
             shown.0 = self.update(crm, &merged.to_crm, decision).await?;
@@ -218,6 +221,9 @@ impl Worker {
     async fn update(&self, item: &Item, patch: &Patch, decision: &Decision) -> Result<Item, Trouble> {
         let mut after = item.appointment.clone();
         patch.apply(&mut after)?;
+        if item.at.side() == Side::Exchange && patch.set.contains_key(&Field::Time) {
+            self.check_neighbours(&decision.key, &after).await?;
+        }
         let server = self.servers.of(&item.at.container).ok_or(Trouble::NotSynchronized)?;
         let request = server.update(&item.at, &item.version, patch, &after, decision.mail.mail);
         self.ask(&server, &item.at.container, request).await

@@ -51,8 +51,8 @@ impl Pair<'_> {
 
 fn born(key: &Key) -> Side {
     match key {
-        Key::Crm(_) => Side::Crm,
-        Key::Uid(_) => Side::Exchange,
+        Key::Crm(_) | Key::CrmSeries(_) => Side::Crm,
+        Key::Uid(_) | Key::Occurrence { .. } => Side::Exchange,
     }
 }
 

@@ -127,6 +127,7 @@ impl Worker {
             unread_again(&mut view.crm, entry.crm.as_ref());
             unread_again(&mut view.exchange, entry.exchange.as_ref());
         }
+        self.divert(key, entry.as_ref(), &view).await?;
         let rules = Arc::clone(rules);
         let live = entry.as_ref().filter(|entry| entry.state == State::Live);
         let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
@@ -167,6 +168,7 @@ impl Worker {
         };
         let op = match engine::plan(&input, &self.settings.policy) {
             Op::Nothing if reapply && linked => Op::Merge,
+            op if matches!(key, Key::Occurrence { .. }) => engine::of_occurrence(op, linked, &input),
             op => op,
         };
         let why = explain(&op, &crm, &exchange);

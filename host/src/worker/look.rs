@@ -26,6 +26,9 @@ pub struct View {
 impl Worker {
     /// Reads both sides.
     pub(super) async fn look(&self, key: &Key, entry: Option<&Entry>, changes: &[Change]) -> Result<View, Trouble> {
+        if let Key::Occurrence { uid, date } = key {
+            return self.look_at_occurrence(key, uid, *date, entry, changes).await;
+        }
         let mut copies: BTreeSet<ItemRef> =
             entry.map(|entry| entry.copies.iter().cloned().collect()).unwrap_or_default();
         copies.extend(changes.iter().map(|change| change.at.clone()).filter(|at| at.side() == Side::Exchange));
@@ -44,12 +47,17 @@ impl Worker {
         }
         let mut searched = None;
         if let (None, Seen::Absent | Seen::Deleted, Some(item)) = (&known, &exchange, crm.present())
+            // One communication does not stand for its series.
+            && !matches!(key, Key::CrmSeries(_))
             && let Some(home) = self.home(&item.appointment)
         {
             exchange = self.partner_in_exchange(key, item, &home, exchange).await?;
             searched = Some(home);
         }
-        if let (None, Seen::Absent, Some(item)) = (&crm_at, &crm, exchange.present()) {
+        if let (None, Seen::Absent, Some(item)) = (&crm_at, &crm, exchange.present())
+            // The master of a series has no copy in the CRM: its occurrences have.
+            && item.appointment.recurrence.is_none()
+        {
             crm = self.partner_in_crm(key, item).await?;
         }
         if let Some(item) = exchange.present() {
@@ -62,7 +70,7 @@ impl Worker {
     }
 
     /// Where the CRM's copy is, as far as anything tells.
-    fn crm_place(&self, key: &Key, entry: Option<&Entry>, changes: &[Change]) -> Option<ItemRef> {
+    pub(super) fn crm_place(&self, key: &Key, entry: Option<&Entry>, changes: &[Change]) -> Option<ItemRef> {
         if let Some(known) = entry.and_then(|entry| entry.crm.as_ref()) {
             return Some(known.at.clone());
         }
@@ -71,7 +79,7 @@ impl Worker {
         }
         match key {
             Key::Crm(id) => Some(ItemRef::crm(id)),
-            Key::Uid(_) => None,
+            Key::Uid(_) | Key::Occurrence { .. } | Key::CrmSeries(_) => None,
         }
     }
 
@@ -192,7 +200,7 @@ impl Worker {
 
     /// A CRM appointment as the rules would show it in Exchange, so that like is compared with like; as it is where they
     /// do not pass it (the decision about that comes later).
-    async fn for_exchange(&self, key: &Key, crm: &Appointment) -> Appointment {
+    pub(super) async fn for_exchange(&self, key: &Key, crm: &Appointment) -> Appointment {
         let id = key.to_string();
         let call = Call { id: &id, direction: Direction::CrmToExchange, source: crm };
         match self.rules.current().judge(call).await {
@@ -206,7 +214,7 @@ impl Worker {
         self.servers.calendar(&organizer(appointment)?)
     }
 
-    async fn unpaired(&self, items: Vec<Item>) -> Result<Vec<Item>, Trouble> {
+    pub(super) async fn unpaired(&self, items: Vec<Item>) -> Result<Vec<Item>, Trouble> {
         let mut free = Vec::new();
         for item in items {
             if self.ledger.find_item(&item.at).await?.is_none() {
@@ -247,12 +255,12 @@ fn may_match(item: &Item) -> bool {
 }
 
 /// The only one; with two candidates nobody can tell which is meant, and both are kept apart.
-fn only(mut items: Vec<Item>) -> Option<Item> {
+pub(super) fn only(mut items: Vec<Item>) -> Option<Item> {
     if items.len() == 1 { items.pop() } else { None }
 }
 
 /// The natural key: subject, organizer, time, all-ness. Blank subjects match nothing.
-fn alike(a: &Appointment, b: &Appointment) -> bool {
+pub(super) fn alike(a: &Appointment, b: &Appointment) -> bool {
     let subject = |appointment: &Appointment| appointment.subject.trim().to_lowercase();
     !subject(a).is_empty() && subject(a) == subject(b) && a.time == b.time && organizer(a) == organizer(b)
 }

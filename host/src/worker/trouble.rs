@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::connector;
 use crate::error::{Chain, Class};
 use crate::ledger::LedgerError;
+use crate::model::recurrence::Crossing;
 use crate::model::{Container, Key, Side, WrongType};
 use crate::queue::{QueueError, RuleFailure};
 use crate::rules::{AfterFault, DefaultMessage, Fault, Refusal};
@@ -19,6 +20,12 @@ pub enum Trouble {
     /// The server is being waited for; no request was made.
     #[error("{name} is being waited for")]
     Waiting { name: String, after: Duration },
+    /// It is a series: its occurrences are worked on, each by itself.
+    #[error("it is a series")]
+    Series,
+    /// An occurrence would change places with its neighbour, which Exchange refuses.
+    #[error("{0}")]
+    Crossing(Crossing),
     /// The item is worked on under another key.
     #[error("the item belongs to {0}")]
     Belongs(Key),
@@ -59,6 +66,8 @@ impl Trouble {
             Trouble::Server { error, .. } => error.problem.code().into(),
             Trouble::Waiting { .. } => "waiting".into(),
             Trouble::Belongs(_) => "belongs-elsewhere".into(),
+            Trouble::Series => "series".into(),
+            Trouble::Crossing(_) => "occurrence-crosses-neighbour".into(),
             Trouble::Held { .. } => "held-by-rule".into(),
             Trouble::Refused(refusal) => refusal.code.clone(),
             Trouble::Fault(fault) => format!("rule-{}", fault.kind_name()),
@@ -85,6 +94,8 @@ impl Trouble {
             Trouble::Fault(fault) => fault.rule.clone(),
             Trouble::Braked { side, .. } => format!("brake on {side}"),
             Trouble::Belongs(_)
+            | Trouble::Series
+            | Trouble::Crossing(_)
             | Trouble::Ledger(_)
             | Trouble::Queue(_)
             | Trouble::WrongType(_)
@@ -112,7 +123,8 @@ impl Trouble {
             Trouble::NotSynchronized => "if the mailbox should take part: check the CRM user (active, with this e-mail address) and the configuration's mailboxes".into(),
             Trouble::NoCalendar => "give the organizer's CRM user an e-mail address with a mailbox on a configured Exchange server".into(),
             Trouble::Orphan => "nothing to do if the organizer deleted the meeting; else wait for the next pass over that calendar".into(),
-            Trouble::Waiting { .. } | Trouble::Belongs(_) | Trouble::Held { .. } | Trouble::Undecided => {
+            Trouble::Crossing(_) => "move it to a day between its neighbours, or move these first; it is tried again when it changes, or with: daybridge queue retry".into(),
+            Trouble::Waiting { .. } | Trouble::Belongs(_) | Trouble::Series | Trouble::Held { .. } | Trouble::Undecided => {
                 "nothing to do: it is tried again".into()
             }
         }
@@ -147,6 +159,8 @@ impl Trouble {
             Trouble::Server { .. }
             | Trouble::Waiting { .. }
             | Trouble::Belongs(_)
+            | Trouble::Series
+            | Trouble::Crossing(_)
             | Trouble::Held { .. }
             | Trouble::WrongType(_)
             | Trouble::Braked { .. }

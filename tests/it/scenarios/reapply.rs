@@ -10,8 +10,8 @@ use serde_json::json;
 /// The default chain with a tag before subjects in Exchange.
 fn tagged(tag: &str) -> String {
     let mut chain = String::new();
-    for (file, _) in daybridge::plugin::default_rules() {
-        chain.push_str(&format!("[[rules]]\nfile = \"{file}\"\n"));
+    for rule in daybridge::plugin::default_chain() {
+        chain.push_str(&format!("[[rules]]\nfile = \"{}\"\n", rule.file));
     }
     chain.push_str(&format!("[[rules]]\nfile = \"subject-tag.wasm\"\nsettings = {{ tag = \"{tag}\" }}\n"));
     chain

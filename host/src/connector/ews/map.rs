@@ -46,14 +46,28 @@ pub fn item(wire: &CalendarItem, mailbox: &Address, config: &EwsConfig) -> Resul
             own.responded = wire.my_reply_time.as_deref().and_then(instant);
         }
     }
+    // An occurrence shows UID and properties of its series, which must not lead to it.
+    let is_part = matches!(wire.item_type.as_deref(), Some("Occurrence" | "Exception"));
     Ok(Item {
         at: ItemRef { container: Container::Mailbox(mailbox.clone()), id: wire.id.id.clone() },
         version: Version(wire.id.change_key.clone()),
-        uid: wire.uid.clone(),
-        stamp: stamp(wire, config),
+        uid: wire.uid.clone().filter(|_| !is_part),
+        stamp: stamp(wire, config).filter(|_| !is_part),
         role,
+        series: wire.uid.clone().filter(|_| is_part),
         appointment,
     })
+}
+
+/// The day that names an occurrence: what clocks in the series' zone show at its original start. Of a series in a zone that no
+/// table knows the day in UTC, which names it as well.
+pub fn original_day(start: DateTime<Utc>, master: &Appointment, zone: Option<&str>) -> NaiveDate {
+    let zone = self::zone(zone);
+    match (&master.time, &zone) {
+        (Time::AllDay { .. }, _) => nearest_midnight(start, &zone),
+        (Time::Timed(_), Zone::Iana(zone)) => start.with_timezone(zone).date_naive(),
+        (Time::Timed(_), Zone::Unknown(_)) => start.date_naive(),
+    }
 }
 
 /// Our stamp on the item.
@@ -163,7 +177,7 @@ fn zone(name: Option<&str>) -> Zone {
 }
 
 /// A date and time of an answer: always with `Z` or an offset, by Microsoft's word; UTC where a server forgets it.
-fn instant(text: &str) -> Option<DateTime<Utc>> {
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     match DateTime::parse_from_rfc3339(text) {
         Ok(time) => Some(time.to_utc()),
@@ -293,6 +307,22 @@ pub fn changes<'a>(
         }
     }
     properties
+}
+
+/// The recurrence of a new series.
+///
+/// # Errors
+/// [`recurrence::NoPattern`] if it is not understood or EWS cannot say it.
+pub fn written_recurrence(found: &Recurrence, time: &Time) -> Result<Property, recurrence::NoPattern> {
+    let first = match time {
+        Time::AllDay { first, .. } => *first,
+        Time::Timed(span) => match &span.zone {
+            Zone::Iana(zone) => span.start.with_timezone(zone).date_naive(),
+            Zone::Unknown(_) => return Err(recurrence::NoPattern),
+        },
+    };
+    let rule = found.rule().ok_or(recurrence::NoPattern)?;
+    recurrence::written(rule, first).map(Property::Recurrence)
 }
 
 /// The zone in which the server is to read and align the times of a write, by its Windows name.

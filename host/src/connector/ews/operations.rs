@@ -22,6 +22,8 @@ const VIEW_MAX: u32 = 1_000;
 pub enum Shape {
     /// All that an appointment is made of.
     Full,
+    /// The same, and of the master of a series its changed occurrences.
+    Series,
     /// What leads an item to its pair: UID and stamp, and the folder it lies in.
     Keys,
 }
@@ -77,6 +79,8 @@ pub struct FoundPage {
     pub items: Vec<CalendarItem>,
     /// Where the next page begins.
     pub next: Option<u32>,
+    /// There is more than the answer holds.
+    pub cut: bool,
 }
 
 /// Writes the calendar of a mailbox as a folder id.
@@ -116,10 +120,14 @@ impl Client {
         let write = |xml: &mut Xml| {
             xml.element("m:GetItem", &[], |xml| {
                 match shape {
-                    Shape::Full => {
+                    Shape::Full | Shape::Series => {
                         let mut extended = vec![&config.stamp];
                         extended.extend(config.fields.values());
-                        write_shape(xml, true, wire::FIELDS, &extended);
+                        let mut fields = wire::FIELDS.to_vec();
+                        if shape == Shape::Series {
+                            fields.push("calendar:ModifiedOccurrences");
+                        }
+                        write_shape(xml, true, &fields, &extended);
                     }
                     Shape::Keys => write_shape(xml, false, &["item:ParentFolderId", "calendar:UID"], &[&config.stamp]),
                 }
@@ -148,7 +156,13 @@ impl Client {
         let stamp = &self.config().stamp;
         let write = |xml: &mut Xml| {
             xml.element("m:FindItem", &[("Traversal", "Shallow")], |xml| {
-                let times = ["calendar:Start", "calendar:End", "calendar:IsAllDayEvent", "calendar:CalendarItemType"];
+                let times = [
+                    "calendar:UID",
+                    "calendar:Start",
+                    "calendar:End",
+                    "calendar:IsAllDayEvent",
+                    "calendar:CalendarItemType",
+                ];
                 match search {
                     Search::Between { .. } => write_shape(xml, false, &times, &[]),
                     _ => write_shape(xml, false, &["calendar:UID"], &[stamp]),
@@ -162,7 +176,7 @@ impl Client {
             let items = ids_of(child(root, "Items")).filter_map(CalendarItem::read).collect();
             let next = root.attribute("IndexedPagingOffset").and_then(|text| text.parse().ok());
             let is_last = root.attribute("IncludesLastItemInRange") != Some("false");
-            Ok(FoundPage { items, next: if is_last { None } else { next } })
+            Ok(FoundPage { items, next: if is_last { None } else { next }, cut: !is_last })
         };
         self.call(act, write, read).await
     }

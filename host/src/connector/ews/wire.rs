@@ -7,6 +7,7 @@
 use roxmltree::Node;
 
 use super::config::NamedProperty;
+use super::recurrence::Written;
 use super::soap::{Xml, child, child_text, content, grandchildren};
 
 /// Id and change key of an item.
@@ -50,6 +51,13 @@ pub struct Recurrence {
     pub range: String,
     /// Child elements of both, by local name.
     pub parts: Vec<(String, String)>,
+}
+
+/// A changed occurrence as its master lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Modified {
+    pub id: String,
+    pub original_start: String,
 }
 
 /// A named property with its values.
@@ -100,6 +108,8 @@ pub struct CalendarItem {
     pub optional: Vec<Attendee>,
     pub resources: Vec<Attendee>,
     pub recurrence: Option<Recurrence>,
+    /// Occurrences that people changed, on a master that was asked for them.
+    pub modified: Vec<Modified>,
     pub start_zone: Option<String>,
     pub end_zone: Option<String>,
     pub join_url: Option<String>,
@@ -181,6 +191,7 @@ impl CalendarItem {
             optional: attendees(node, "OptionalAttendees"),
             resources: attendees(node, "Resources"),
             recurrence: child(node, "Recurrence").and_then(recurrence),
+            modified: grandchildren(node, "ModifiedOccurrences").into_iter().filter_map(modified).collect(),
             start_zone: zone("StartTimeZone", "StartTimeZoneId"),
             end_zone: zone("EndTimeZone", "EndTimeZoneId"),
             join_url: text("JoinOnlineMeetingUrl").filter(|url| !url.is_empty()),
@@ -226,6 +237,10 @@ fn extended(node: Node<'_, '_>) -> Option<Extended> {
     })
 }
 
+fn modified(node: Node<'_, '_>) -> Option<Modified> {
+    Some(Modified { id: ItemId::of(node)?.id, original_start: child_text(node, "OriginalStart")? })
+}
+
 fn recurrence(node: Node<'_, '_>) -> Option<Recurrence> {
     let mut parts = node.children().filter(Node::is_element);
     let (pattern, range) = (parts.next()?, parts.next()?);
@@ -258,6 +273,7 @@ pub enum Property {
     Required(Vec<Mailbox>),
     Optional(Vec<Mailbox>),
     Resources(Vec<Mailbox>),
+    Recurrence(Written),
     /// Windows name.
     StartZone(String),
     EndZone(String),
@@ -283,8 +299,9 @@ impl Property {
             Property::Required(_) => (13, "t:RequiredAttendees", "calendar:RequiredAttendees"),
             Property::Optional(_) => (14, "t:OptionalAttendees", "calendar:OptionalAttendees"),
             Property::Resources(_) => (15, "t:Resources", "calendar:Resources"),
-            Property::StartZone(_) => (16, "t:StartTimeZone", "calendar:StartTimeZone"),
-            Property::EndZone(_) => (17, "t:EndTimeZone", "calendar:EndTimeZone"),
+            Property::Recurrence(_) => (16, "t:Recurrence", "calendar:Recurrence"),
+            Property::StartZone(_) => (17, "t:StartTimeZone", "calendar:StartTimeZone"),
+            Property::EndZone(_) => (18, "t:EndTimeZone", "calendar:EndTimeZone"),
         }
     }
 
@@ -321,6 +338,7 @@ impl Property {
             Property::Required(list) | Property::Optional(list) | Property::Resources(list) => {
                 xml.element(name, &[], |xml| list.iter().for_each(|mailbox| write_attendee(xml, mailbox)));
             }
+            Property::Recurrence(written) => xml.element(name, &[], |xml| written.write(xml)),
             Property::StartZone(zone) | Property::EndZone(zone) => xml.empty(name, &[("Id", zone)]),
         }
     }

@@ -50,6 +50,7 @@ pub fn item(event: &Event, mailbox: &Address, home: Option<Tz>, config: &GraphCo
         uid: event.uid.clone().filter(|uid| !uid.is_empty()),
         stamp: stamp(event, config),
         role,
+        series: None,
         appointment,
     })
 }

@@ -65,6 +65,10 @@ pub struct SageConfig {
     /// Column that keeps the key of an appointment that was born in Exchange.
     #[serde(default = "stamp_column")]
     pub stamp_column: String,
+    /// Give the communications made for one series of Exchange a common `Comm_RecurrenceId`, below zero. What the CRM's
+    /// own pages make of such a number is not documented; switch it off if they stumble.
+    #[serde(default = "mark_series")]
+    pub mark_series: bool,
     /// Column for the text of the attendees' answers, if the CRM has one.
     #[serde(default)]
     pub responses_column: Option<String>,
@@ -150,6 +154,7 @@ impl SageConfig {
             comm_type: comm_type(),
             actions: Vec::new(),
             stamp_column: stamp_column(),
+            mark_series: mark_series(),
             responses_column: None,
             columns: Vec::new(),
             delete: Removal::default(),
@@ -245,6 +250,9 @@ fn comm_type() -> String {
 }
 fn stamp_column() -> String {
     "Comm_MeetingId".into()
+}
+fn mark_series() -> bool {
+    true
 }
 fn action() -> String {
     "Meeting".into()

@@ -17,8 +17,8 @@ use super::people::People;
 use super::wall::{self, DateFormat};
 use super::wire::{self, Columns, Row};
 use crate::model::{
-    Address, Appointment, Attendee, AttendeeKind, Body, Importance, Item, ItemRef, Key, Link, Person, Recurrence,
-    Response, Role, Scalar, Sensitivity, Status, Time, UserId, Version, Zone,
+    Address, Appointment, Attendee, AttendeeKind, Body, Importance, Item, ItemRef, Key, Link, Person, Response, Role,
+    Scalar, Sensitivity, Status, Time, UserId, Version, Zone,
 };
 use crate::model::{Field, Patch};
 
@@ -191,9 +191,6 @@ impl Mapping {
             "inprogress" => Status::InProgress,
             _ => Status::Pending,
         };
-        // The CRM does not show the pattern of a series, only that the row belongs to one.
-        appointment.recurrence =
-            row.id("Comm_RecurrenceId").map(|series| Recurrence { rule: format!("X-CRM-RECURRENCE-ID={series}") });
         appointment.regarding = regarding(row, &live, people);
         if let Some(column) = &self.responses_column {
             appointment.responses = row.text(column).replace("\r\n", "\n");
@@ -201,7 +198,9 @@ impl Mapping {
         appointment.custom =
             self.custom.iter().filter_map(|name| Some((name.clone(), scalar(row.get(name)?)?))).collect();
         let version = self.version(row, links);
-        Ok(Item { at: ItemRef::crm(id), version, uid, stamp, role: Role::Organizer, appointment })
+        // The CRM does not show the pattern of a series, only that the row belongs to one.
+        let series = row.id("Comm_RecurrenceId");
+        Ok(Item { at: ItemRef::crm(id), version, uid, stamp, role: Role::Organizer, series, appointment })
     }
 
     /// iCalendar UID and stamp of a row. Text in the stamp column that is no stamp of ours is a meeting key of another
@@ -211,7 +210,7 @@ impl Mapping {
         let kept = kept.trim();
         match Key::parse(kept) {
             Some(Key::Uid(uid)) => (Some(uid.clone()), Some(Key::Uid(uid))),
-            Some(key @ Key::Crm(_)) => (None, Some(key)),
+            Some(key @ (Key::Crm(_) | Key::Occurrence { .. } | Key::CrmSeries(_))) => (None, Some(key)),
             None if kept.is_empty() || kept.starts_with(LONG_STAMP) => (None, None),
             None => (Some(kept.to_owned()), None),
         }

@@ -281,12 +281,22 @@ fn place_copy(world: &mut World, mailbox: usize, meeting: &Item, instance: Optio
         });
         return;
     }
-    let Some(calendar) = world.folder(mailbox, "calendar").filter(|_| instance.is_none()) else { return };
+    let Some(calendar) = world.folder(mailbox, "calendar") else { return };
     let mut copy = world.blank(mailbox, calendar);
     copy.content.plain = default_fields("Tentative");
     let own = copy.content.clone();
-    copy.content = shared(&meeting.content, &own);
-    copy.series = copied_series(meeting, &own);
+    match instance {
+        // Who is asked to one occurrence only gets that one, as an appointment by itself under the series' UID.
+        Some(start) => {
+            let view = meeting.instance(start);
+            copy.content = shared(view.content, &own);
+            (copy.content.start, copy.content.end) = (view.start, view.end);
+        }
+        None => {
+            copy.content = shared(&meeting.content, &own);
+            copy.series = copied_series(meeting, &own);
+        }
+    }
     copy.uid.clone_from(&meeting.uid);
     copy.organizer = meeting.organizer.clone();
     copy.is_organizer = false;

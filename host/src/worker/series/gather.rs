@@ -1,0 +1,277 @@
+//! A series that people made in the CRM: several communications that share a recurrence id become one series in Exchange.
+//!
+//! The CRM shows no pattern, so it is found in the days. Only a pattern that gives exactly these days is taken; else the
+//! communications stay single appointments, which the history says. What differs in one of them (another hour, another place)
+//! becomes an exception, by the way of every pair. Promises: one create, found again by its stamp; the mail of that one
+//! create is declared. Must not know: how a pattern is written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+use chrono_tz::Tz;
+
+use super::super::{Trouble, Worker};
+use super::{Spread, occurrence_window};
+use crate::connector::Problem;
+use crate::engine;
+use crate::ledger::{Entry, Event, State};
+use crate::model::recurrence::{Rule, recognise};
+use crate::model::{
+    Cause, Change, Container, Direction, Instance, Item, Key, Known, Recurrence, Side, Status, Time, Version, Zone,
+    instant_of,
+};
+use crate::rules::{Call, Draft, Rules, Verdict};
+
+/// What a list of communications was found to be.
+struct Found {
+    rule: Rule,
+    /// The one that most of the others are like; content and time of day of the series.
+    model: Item,
+    zone: Option<Tz>,
+}
+
+impl Worker {
+    /// Makes one series of the CRM's communications, or leaves them single; answers what is to be looked at.
+    pub(super) async fn gather(
+        &self,
+        entry: Entry,
+        series: &str,
+        changes: &[Change],
+        rules: &Arc<dyn Rules>,
+    ) -> Result<Spread, Trouble> {
+        let crm = self.servers.crm().clone();
+        let rows = self.ask(&crm, &Container::Crm, crm.in_series(&Container::Crm, series)).await?;
+        let live = |row: &Item| row.appointment.status != Status::Cancelled;
+        let mut rows: Vec<Item> = rows.into_iter().filter(live).collect();
+        rows.sort_by_key(|row| (first_wall(&row.appointment.time), row.at.id.clone()));
+        let free = self.unpaired(rows.clone()).await?;
+        if free.is_empty() {
+            return Ok(Spread::default());
+        }
+        let master = match &entry.exchange {
+            Some(known) => self.read(&known.at).await?.present().cloned(),
+            None => None,
+        };
+        if let Some(master) = master {
+            return self.adopt(entry, &master, free).await;
+        }
+        let single = |rows: Vec<Item>| Ok(kept_single(&entry, rows));
+        let Some(found) = found(&rows).filter(|_| free.len() == rows.len()) else { return single(free) };
+        let Some((draft, home)) = self.draft(&entry.key, &found, rules).await? else { return single(free) };
+        let master = match self.make(&entry.key, &draft, &home, changes).await {
+            Ok(master) => master,
+            // A server that cannot hold it, or has no such pattern.
+            Err(Trouble::Server { error, .. }) if error.problem == Problem::Unsupported => return single(free),
+            Err(trouble) => return Err(trouble),
+        };
+        let mut made = Entry {
+            uid: master.uid.clone(),
+            exchange: Some(Known::from(&master)),
+            state: State::Live,
+            generation: Some(rules.generation()),
+            ..entry
+        };
+        made.crm = None;
+        let event = Event::new(self.clock.now(), "created in Exchange")
+            .note(format!("a series of {} communications, recognised by its days", rows.len()));
+        self.ledger.record(&made, vec![event]).await?;
+        self.pair_up(&master, &found, rows).await
+    }
+
+    /// Whether the rules pass it, and where it belongs.
+    async fn draft(
+        &self,
+        key: &Key,
+        found: &Found,
+        rules: &Arc<dyn Rules>,
+    ) -> Result<Option<(Draft, Container)>, Trouble> {
+        let direction = Direction::CrmToExchange;
+        if !self.settings.policy.allows(direction) {
+            return Err(Trouble::NotSynchronized);
+        }
+        let mut source = found.model.appointment.clone();
+        source.recurrence = Some(Recurrence::from(found.rule));
+        let id = key.to_string();
+        let draft = match rules.judge(Call { id: &id, direction, source: &source }).await? {
+            Verdict::Pass(draft) if !draft.removed => *draft,
+            Verdict::Pass(_) => return Ok(None),
+            // None of the sync's business, as a whole.
+            Verdict::Skip { .. } => return Err(Trouble::NotSynchronized),
+            Verdict::Hold { rule, reason, after } => return Err(Trouble::Held { rule, reason, after }),
+            Verdict::Refuse(refusal) => return Err(Trouble::Refused(refusal)),
+        };
+        let home = self.home(&draft.appointment).ok_or(Trouble::NoCalendar)?;
+        Ok(draft.appointment.recurrence.is_some().then_some((draft, home)))
+    }
+
+    /// The master: the one an earlier run made, or a new one.
+    async fn make(&self, key: &Key, draft: &Draft, home: &Container, changes: &[Change]) -> Result<Item, Trouble> {
+        let server = self.servers.of(home).ok_or(Trouble::NotSynchronized)?;
+        if let Some(made) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
+            return Ok(made);
+        }
+        let first = changes.iter().any(|change| change.cause == Cause::First);
+        let past = draft.appointment.time.is_past(self.clock.now());
+        let mail = engine::mail_for_create(&draft.appointment, draft.mail_allowed && !first && !past);
+        self.ask_mail_cap(mail.budget.total()).await?;
+        let mut wanted = draft.appointment.clone();
+        wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
+        let made = self.ask(&server, home, server.create(home, &wanted, key, mail.mail)).await?;
+        self.counts.exchange_writes.fetch_add(1, Ordering::Relaxed);
+        self.counts.add_mail(mail.budget);
+        Ok(made)
+    }
+
+    /// Pairs each communication with its occurrence. What both agree on is what the series was made of: where a communication
+    /// differs from that, the next look finds its difference as the change it is.
+    async fn pair_up(&self, master: &Item, found: &Found, rows: Vec<Item>) -> Result<Spread, Trouble> {
+        let Some(uid) = master.uid.clone() else { return Err(Trouble::Undecided) };
+        let mut instances = self.instances_of(master, &rows).await?;
+        let mut looks = Vec::new();
+        for row in rows {
+            let date = date_of(&row.appointment.time);
+            let Some(instance) = instances.remove(&date) else { continue };
+            let mut agreed = found.model.appointment.clone();
+            agreed.time = shifted(&found.model.appointment.time, date, found.zone);
+            let key = Key::Occurrence { uid: uid.clone(), date };
+            let differs = !engine::moved(&agreed, &row.appointment).is_empty();
+            // A version of its own: what differs is a change, not another reading of the same.
+            let version = if differs { Version(String::new()) } else { row.version.clone() };
+            let entry = Entry {
+                crm: Some(Known { at: row.at.clone(), version, appointment: agreed }),
+                exchange: Some(Known::from(&instance.item)),
+                ..Entry::new(key.clone())
+            };
+            let event = Event::new(self.clock.now(), "linked").note("an occurrence of a series made in the CRM");
+            self.ledger.record(&entry, vec![event]).await?;
+            if differs {
+                looks.push((key, Change { at: row.at, uid: None, stamp: None, cause: Cause::Again }));
+            }
+        }
+        let until = occurrence_window(self).until;
+        Ok(Spread { state: Some(Some(crate::ledger::SeriesState { until })), looks, ..Spread::default() })
+    }
+
+    /// Communications that joined a series which is in Exchange already: those of its days pair with its occurrences (an
+    /// earlier run was cut off), the others stay single.
+    async fn adopt(&self, entry: Entry, master: &Item, free: Vec<Item>) -> Result<Spread, Trouble> {
+        let Some(uid) = master.uid.clone() else { return Err(Trouble::Undecided) };
+        let mut instances = self.instances_of(master, &free).await?;
+        let (mut looks, mut single) = (Vec::new(), Vec::new());
+        for row in free {
+            let date = date_of(&row.appointment.time);
+            let key = Key::Occurrence { uid: uid.clone(), date };
+            match instances.remove(&date) {
+                Some(_) if self.ledger.get(&key).await?.is_none() => {
+                    looks.push((key, Change { at: row.at, uid: None, stamp: None, cause: Cause::Again }));
+                }
+                Some(_) | None => single.push(row),
+            }
+        }
+        looks.extend(kept_single(&entry, single).looks);
+        Ok(Spread { looks, ..Spread::default() })
+    }
+
+    async fn instances_of(&self, master: &Item, rows: &[Item]) -> Result<BTreeMap<NaiveDate, Instance>, Trouble> {
+        let days = rows.iter().map(|row| date_of(&row.appointment.time));
+        let (Some(first), Some(last)) = (days.clone().min(), days.max()) else { return Ok(BTreeMap::new()) };
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        let window = crate::model::recurrence::Window {
+            from: midnight(first) - TimeDelta::days(1),
+            until: midnight(last) + TimeDelta::days(2),
+            limit: rows.len() + 4,
+        };
+        let container = &master.at.container;
+        let server = self.servers.of(container).ok_or(Trouble::NotSynchronized)?;
+        let shown = self.ask(&server, container, server.occurrences(&master.at, window)).await?;
+        Ok(shown.into_iter().map(|one| (one.date, one)).collect())
+    }
+}
+
+/// The communications stay single appointments: a note in the ledger keeps them from being gathered again.
+fn kept_single(entry: &Entry, rows: Vec<Item>) -> Spread {
+    let looks = rows
+        .into_iter()
+        .map(|row| {
+            let key = row.stamp.clone().unwrap_or_else(|| Key::Crm(row.at.id.clone()));
+            (key, Change { at: row.at, uid: None, stamp: None, cause: Cause::Again })
+        })
+        .collect();
+    let note =
+        (entry.exchange.is_none() && entry.state == State::Live).then(|| Entry { state: State::Gone, ..entry.clone() });
+    Spread { entry: note, looks, ..Spread::default() }
+}
+
+/// The pattern of communications, if there is one.
+fn found(rows: &[Item]) -> Option<Found> {
+    let days: Vec<NaiveDate> = rows.iter().map(|row| date_of(&row.appointment.time)).collect();
+    let rule = recognise(&days, Weekday::Mon)?;
+    // The hour most of them share; the first of these stands for the series.
+    let mut hours: BTreeMap<(NaiveTime, TimeDelta), usize> = BTreeMap::new();
+    for row in rows {
+        *hours.entry(hour(&row.appointment.time)).or_default() += 1;
+    }
+    let most = hours.values().copied().max()?;
+    let model = rows.iter().find(|row| hours.get(&hour(&row.appointment.time)) == Some(&most))?;
+    let zone = zone(&model.appointment.time);
+    let first = *days.first()?;
+    let mut model = model.clone();
+    model.appointment.time = shifted(&model.appointment.time, first, zone);
+    Some(Found { rule, model, zone })
+}
+
+fn zone(time: &Time) -> Option<Tz> {
+    match time {
+        Time::Timed(span) => match &span.zone {
+            Zone::Iana(zone) => Some(*zone),
+            Zone::Unknown(_) => None,
+        },
+        Time::AllDay { .. } => None,
+    }
+}
+
+/// The wall time it begins at, in its own zone.
+fn first_wall(time: &Time) -> NaiveDateTime {
+    match time {
+        Time::Timed(span) => match &span.zone {
+            Zone::Iana(zone) => span.start.with_timezone(zone).naive_local(),
+            Zone::Unknown(_) => span.start.naive_utc(),
+        },
+        Time::AllDay { first, .. } => first.and_time(NaiveTime::MIN),
+    }
+}
+
+fn date_of(time: &Time) -> NaiveDate {
+    first_wall(time).date()
+}
+
+/// Hour of the day and length.
+fn hour(time: &Time) -> (NaiveTime, TimeDelta) {
+    let length = match time {
+        Time::Timed(span) => span.end - span.start,
+        Time::AllDay { first, last } => *last - *first,
+    };
+    (first_wall(time).time(), length)
+}
+
+/// The same hours on another day.
+fn shifted(time: &Time, day: NaiveDate, zone: Option<Tz>) -> Time {
+    match (time, zone) {
+        (Time::Timed(span), Some(zone)) => {
+            let start = instant_of(zone, day.and_time(first_wall(time).time()));
+            Time::timed(start, start + (span.end - span.start), span.zone.clone())
+        }
+        (Time::Timed(span), None) => {
+            let start = day.and_time(span.start.time()).and_utc();
+            Time::timed(start, start + (span.end - span.start), span.zone.clone())
+        }
+        (Time::AllDay { first, last }, _) => Time::AllDay { first: day, last: day + (*last - *first) },
+    }
+}
+
+/// Whether a communication belongs to a series of the CRM's own (those the host made bear numbers below zero).
+pub(in crate::worker) fn crm_series(item: &Item) -> Option<&str> {
+    item.series.as_deref().filter(|id| !id.starts_with('-') && item.stamp.is_none() && item.at.side() == Side::Crm)
+}
