@@ -201,8 +201,9 @@ fn check_assertion(state: &State, endpoint: &str, assertion: &str, now: DateTime
     if !is_client("iss") || !is_client("sub") {
         return Err("its issuer and subject are not the application");
     }
-    let expires = claims.get("exp").and_then(Value::as_i64).ok_or("it never expires")?;
-    if expires <= now.timestamp() {
+    // A number of seconds that need not be whole [RFC 7519, NumericDate]; MSAL sends parts of them.
+    let expires = claims.get("exp").and_then(Value::as_f64).ok_or("it never expires")?;
+    if expires <= now.timestamp() as f64 {
         return Err("it has expired");
     }
     Ok(())
