@@ -73,7 +73,7 @@ fn every_edge_of_every_zone_gives_defined_instants_that_stay() {
             }
         }
     }
-    assert!(tried > 100_000 && repeated > 10_000 && skipped > 10_000, "{tried} {repeated} {skipped}");
+    assert!(tried > 50_000 && repeated > 10_000 && skipped > 10_000, "{tried} {repeated} {skipped}");
 }
 
 #[test]

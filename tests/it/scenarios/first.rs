@@ -20,7 +20,7 @@ async fn a_preview_counts_what_the_first_pass_then_does_and_nothing_is_mailed() 
     let order = SyncOrder { dry_run: true, ..SyncOrder::default() };
     let before = host.app.sync(&order).await.expect("a preview");
     let Preview { linked, created_in_crm, created_in_exchange, updated, deleted, skipped, failed } = before.preview;
-    assert_eq!((linked, created_in_crm, created_in_exchange), (1, 1, 2));
+    assert_eq!((linked, created_in_crm, created_in_exchange), (1, 1, 2), "{:?}", before.lines);
     assert_eq!((updated, deleted, failed, before.mail.total()), (0, 0, 0, 0));
     assert_eq!(skipped.into_iter().collect::<Vec<_>>(), [("it ended before the synchronized period".to_owned(), 1)]);
     assert_eq!(host.servers.exchange_writes().await, 2, "only what Susan booked herself");

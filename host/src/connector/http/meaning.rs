@@ -36,7 +36,10 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<f64>() {
         // Whole seconds by the standard; some servers send fractions.
-        Ok(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(RETRY_AFTER_MAX),
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+            Duration::try_from_secs_f64(seconds).unwrap_or(RETRY_AFTER_MAX)
+        }
+        Ok(_) => return None,
         Err(_) => {
             let until = DateTime::parse_from_rfc2822(text).ok()?;
             let now = DateTime::parse_from_rfc2822(headers.get(reqwest::header::DATE)?.to_str().ok()?).ok()?;
