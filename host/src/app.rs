@@ -302,7 +302,8 @@ fn servers(
     for server in &config.exchange {
         match &server.protocol {
             Protocol::Ews(ews) => {
-                exchange.push(wrap(Arc::new(EwsConnector::new(ews.clone()).map_err(wrong(&server.name))?)));
+                let connector = EwsConnector::with_clock(ews.clone(), clock.clone()).map_err(wrong(&server.name))?;
+                exchange.push(wrap(Arc::new(connector)));
             }
             Protocol::Graph(graph) => {
                 let connector = GraphConnector::new(graph.clone(), clock.clone()).map_err(wrong(&server.name))?;

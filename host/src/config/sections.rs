@@ -424,7 +424,7 @@ fn exchange(
         let variable: String =
             head.name.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let secrets: &[&str] = match head.kind {
-            ExchangeKind::Ews => &["password"],
+            ExchangeKind::Ews => &["password", "client_secret"],
             ExchangeKind::Graph => &["client_secret"],
         };
         document.resolve(&mut section, &format!("DAYBRIDGE_EXCHANGE_{variable}"), secrets)?;

@@ -19,7 +19,7 @@ pub mod stream;
 pub mod wire;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +34,7 @@ use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId};
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem};
+use crate::clock::{Clock, SystemClock};
 use crate::model::recurrence::Window;
 use crate::model::{
     Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch,
@@ -62,7 +63,19 @@ impl EwsConnector {
     /// # Errors
     /// [`Problem::Refused`] for settings no server could work with; [`Problem::Certificate`] for an unusable `ca_file`.
     pub fn new(config: EwsConfig) -> Result<Self, Error> {
-        Ok(Self { client: Client::new(config)?, calendars: Mutex::default(), doorbell: tokio::sync::Mutex::default() })
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// The same with a clock that tells when tokens expire.
+    ///
+    /// # Errors
+    /// As for [`EwsConnector::new`]; [`Problem::SignIn`] for an unusable certificate or key.
+    pub fn with_clock(config: EwsConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Ok(Self {
+            client: Client::new(config, clock)?,
+            calendars: Mutex::default(),
+            doorbell: tokio::sync::Mutex::default(),
+        })
     }
 
     fn config(&self) -> &EwsConfig {

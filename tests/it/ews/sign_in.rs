@@ -14,7 +14,9 @@ use daybridge::sim::exchange::{Options, Scheme};
 use daybridge::sim::fault::{Fault, Kind};
 use proptest::prelude::*;
 
-use super::sim::{Sim, draft, key, service, susan, terry};
+use super::answers::{Canned, Say};
+use super::sim::{Sim, draft, key, susan, terry};
+use crate::http;
 
 /// The example of MS-NLMP 4.2.4: user `User`, domain `Domain`, password `Password`.
 #[test]
@@ -194,6 +196,106 @@ async fn ntlm_carries_notifications() {
     assert_eq!(rung.unwrap(), [susan()]);
 }
 
+/// A token endpoint that gives `t1`, `t2`, and so on, and an EWS that answers these in turn.
+async fn by_oauth(answers: Vec<Say>) -> (http::Canned, Canned, EwsConnector) {
+    let token = |number: usize| {
+        let body = format!(r#"{{"token_type":"Bearer","expires_in":3600,"access_token":"t{number}"}}"#);
+        http::answer("200 OK", "Content-Type: application/json\r\n", body)
+    };
+    let authority = http::Canned::start((1..5).map(token)).await;
+    let server = Canned::new(answers);
+    let connector = server.connector(|config| {
+        config.sign_in = SignIn::Oauth;
+        (config.login, config.password) = (String::new(), Secret::default());
+        (config.tenant, config.client_id) = ("example.test".into(), "app".into());
+        config.client_secret = Some(Secret::new("app secret"));
+        config.authority = authority.url.clone();
+    });
+    (authority, server, connector)
+}
+
+fn folder() -> Say {
+    Canned::ok(&super::answer(
+        r#"<m:X><m:ResponseMessages><m:A ResponseClass="Success"><m:ResponseCode>NoError</m:ResponseCode><m:Folders>
+        <t:CalendarFolder><t:FolderId Id="f"/></t:CalendarFolder></m:Folders></m:A></m:ResponseMessages></m:X>"#,
+    ))
+}
+
+fn unauthorized() -> Say {
+    Say::Whole("401 Unauthorized", String::new())
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_once() {
+    let (authority, server, connector) = by_oauth(vec![folder(), unauthorized(), folder(), unauthorized()]).await;
+    connector.probe(&susan()).await.unwrap();
+    connector.probe(&susan()).await.unwrap();
+    let bearer = |number: usize| {
+        let request = server.requests.lock().unwrap()[number].to_lowercase();
+        assert!(request.contains("x-anchormailbox: susan.maye@example.test"), "{request}");
+        assert!(request.contains("<t:primarysmtpaddress>susan.maye@example.test</t:primarysmtpaddress>"), "{request}");
+        request.split("authorization: bearer ").nth(1).unwrap().split('\r').next().unwrap().to_owned()
+    };
+    assert_eq!([bearer(0), bearer(1), bearer(2)], ["t1", "t1", "t2"]);
+    // Refused again with a fresh one: then it is the right that is missing, not the time.
+    let error = connector.probe(&susan()).await.unwrap_err();
+    assert_eq!(error.problem, Problem::SignIn);
+    assert_eq!([bearer(3), bearer(4)], ["t2", "t3"]);
+    assert_eq!((server.requests.lock().unwrap().len(), authority.requests().len()), (5, 3));
+    let asked = authority.requests().concat();
+    assert!(asked.contains("scope=https%3A%2F%2F127.0.0.1%2F.default"), "{asked}");
+    assert!(!server.requests.lock().unwrap().concat().contains("app secret"), "the secret goes to the authority only");
+}
+
+/// The simulator's own tokens, which expire in the middle of the work.
+#[tokio::test]
+async fn a_token_that_expires_in_the_middle_of_the_work_is_replaced() {
+    let app = Options::default().app;
+    let sim = Sim::with(|config| {
+        config.sign_in = SignIn::Oauth;
+        (config.tenant, config.client_id) = (app.tenant.clone(), app.client_id.clone());
+        config.client_secret = Some(Secret::new(app.secret.clone()));
+        config.authority = config.url.split("/EWS").next().unwrap().to_owned();
+        config.scope = Some("https://outlook.office365.com/.default".into());
+    })
+    .await;
+    let made = sim.create(&draft("by token"), &key(1), Mail::Silent).await;
+    let revoked = super::sim::http().delete(format!("{}_sim/graph/tokens", sim.running.url())).send().await.unwrap();
+    assert!(revoked.status().is_success());
+    let updated = sim.update(&made, &[(Field::Location, Value::Text("Plant 3".into()))], Mail::Silent).await;
+    assert_eq!(updated.appointment.location, "Plant 3");
+}
+
+#[test]
+fn what_each_way_needs_is_asked_for() {
+    let refused = |change: &dyn Fn(&mut EwsConfig)| {
+        let mut config = EwsConfig::new("https://mail.example.test/EWS/Exchange.asmx", "sync", Secret::new("secret"));
+        change(&mut config);
+        config.check().unwrap_err()
+    };
+    assert!(refused(&|config| config.login.clear()).starts_with("login is missing"));
+    assert!(refused(&|config| config.password = Secret::default()).starts_with("password is missing"));
+    let oauth = |config: &mut EwsConfig| {
+        config.sign_in = SignIn::Oauth;
+        (config.tenant, config.client_id) = ("example.test".into(), "app".into());
+    };
+    assert!(refused(&|config| oauth(config)).starts_with("client_secret or certificate_file is missing"));
+    let with_secret = |config: &mut EwsConfig| {
+        oauth(config);
+        config.client_secret = Some(Secret::new("x"));
+    };
+    assert!(refused(&|config| (with_secret(config), config.impersonate = false).1).starts_with("impersonate"));
+    assert!(refused(&|config| (with_secret(config), config.tenant.clear()).1).starts_with("tenant"));
+    assert!(
+        refused(&|config| (with_secret(config), config.authority = "http://x.test".into()).1).starts_with("authority")
+    );
+    let mut online = EwsConfig::new("", "", Secret::default());
+    with_secret(&mut online);
+    online.check().unwrap();
+    assert_eq!(online.known_url(), Some("https://outlook.office365.com/EWS/Exchange.asmx"));
+    assert_eq!(online.application().unwrap().scope, "https://outlook.office365.com/.default");
+}
+
 #[test]
 fn the_way_to_sign_in_is_set_in_the_settings() {
     let sign_in = |text: &str| {
@@ -203,5 +305,4 @@ fn the_way_to_sign_in_is_set_in_the_settings() {
     assert_eq!(sign_in("").unwrap(), SignIn::Basic);
     assert_eq!(sign_in("sign_in = 'ntlm'").unwrap(), SignIn::Ntlm);
     assert!(sign_in("sign_in = 'kerberos'").is_err());
-    let _ = (service, EwsConnector::new);
 }

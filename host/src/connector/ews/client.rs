@@ -13,8 +13,12 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use super::autodiscover::Finder;
 use super::config::{EwsConfig, SignIn};
 use super::soap::{self, Header, SoapError, Xml};
+use crate::clock::Clock;
+use crate::connector::auth::Tokens;
 use crate::connector::http::ntlm::NtlmLogin;
-use crate::connector::http::{HeaderMap, HeaderName, HttpClient, Request, Response, StatusCode, Streaming, Url};
+use crate::connector::http::{
+    HeaderMap, HeaderName, HttpClient, HttpError, Request, Response, Secret, StatusCode, Streaming, Url,
+};
 use crate::connector::{Error, Problem};
 use crate::model::Address;
 
@@ -26,6 +30,8 @@ const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 #[derive(Debug)]
 pub struct Client {
     http: HttpClient,
+    /// With OAuth.
+    tokens: Option<Tokens>,
     /// Set, or found when the first request is made.
     url: OnceCell<Url>,
     config: EwsConfig,
@@ -52,25 +58,30 @@ impl<'a> Act<'a> {
 impl Client {
     /// # Errors
     /// [`Problem::Refused`] for settings no server could work with, or from the HTTP client.
-    pub fn new(config: EwsConfig) -> Result<Self, Error> {
+    pub fn new(config: EwsConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let act = format!("set up the connection to {}", config.name);
-        config.check().map_err(|error| Error::new(&act, Problem::Refused).caused_by(error))?;
-        let url = match config.url.as_str() {
-            "" => OnceCell::new(),
-            set => OnceCell::from(
-                set.parse::<Url>()
-                    .map_err(|_| Error::new(&act, Problem::Refused).caused_by("url is not an address"))?,
-            ),
+        let refused = |error| Error::new(&act, Problem::Refused).caused_by(error);
+        config.check().map_err(refused)?;
+        let url = match config.known_url() {
+            None => OnceCell::new(),
+            Some(set) => OnceCell::from(set.parse::<Url>().map_err(|_| refused("url is not an address".to_owned()))?),
         };
         let http = match config.sign_in {
-            SignIn::Basic => HttpClient::new(config.http.clone()),
+            SignIn::Basic | SignIn::Oauth => HttpClient::new(config.http.clone()),
             SignIn::Ntlm => {
                 HttpClient::with_ntlm(config.http.clone(), NtlmLogin::new(&config.login, config.password.clone()))
             }
         };
         let http = http.map_err(|error| error.during(&act))?;
+        let tokens = match config.sign_in {
+            SignIn::Basic | SignIn::Ntlm => None,
+            SignIn::Oauth => {
+                let application = config.application().map_err(refused)?;
+                Some(Tokens::new(config.name.clone(), application, config.http.clone(), clock)?)
+            }
+        };
         let places = Arc::new(Semaphore::new(config.requests_max.into()));
-        Ok(Self { http, url, config, places, mailbox_places: Mutex::default() })
+        Ok(Self { http, tokens, url, config, places, mailbox_places: Mutex::default() })
     }
 
     pub fn config(&self) -> &EwsConfig {
@@ -97,7 +108,7 @@ impl Client {
     ) -> Result<T, Error> {
         let response = {
             let _places = self.places(act.mailbox).await;
-            self.http.send(request).await.map_err(|error| error.during(self.name_act(act.what)))?
+            self.send(act, request).await?
         };
         let text = self.text(act, &response)?;
         soap::answer(text, |node| read(&response.headers, node)).map_err(|error| self.failed(act.what, error))
@@ -105,6 +116,7 @@ impl Client {
 
     /// Opens an answer that comes in pieces. It takes no place among the requests: servers count such connections apart.
     pub async fn stream(&self, act: Act<'_>, request: Request, idle: Duration) -> Result<Streaming, Error> {
+        let (request, _) = self.sign(request).await?;
         let streaming = self.http.stream(request, idle).await.map_err(|error| error.during(self.name_act(act.what)))?;
         if streaming.status == StatusCode::OK {
             return Ok(streaming);
@@ -116,23 +128,48 @@ impl Client {
         }
     }
 
-    /// A request that acts in the mailbox, signed.
+    /// Sends a request, signed in. A token that is refused before its time is replaced once: the server did nothing yet.
+    async fn send(&self, act: Act<'_>, request: Request) -> Result<Response, Error> {
+        let failed = |error: HttpError| error.during(self.name_act(act.what));
+        let (signed, token) = self.sign(request.clone()).await?;
+        let response = self.http.send(signed).await.map_err(failed)?;
+        match (&self.tokens, token) {
+            (Some(tokens), Some(token)) if response.status == StatusCode::UNAUTHORIZED => {
+                tokens.refused(&token);
+                let (signed, _) = self.sign(request).await?;
+                self.http.send(signed).await.map_err(failed)
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// A request that acts in the mailbox.
     pub async fn request(&self, act: Act<'_>, write: impl FnOnce(&mut Xml)) -> Result<Request, Error> {
         let impersonate = self.config.impersonate.then_some(act.mailbox.as_str());
         let header = Header { version: &self.config.version, impersonate, zone: act.zone };
         let envelope = soap::envelope(header, write);
-        let request = Request::post(self.url(act).await?.clone())
+        Ok(Request::post(self.url(act).await?.clone())
             .header(ANCHOR, act.mailbox.as_str())
             .accept("text/xml")
-            .body(CONTENT_TYPE, envelope);
-        Ok(self.sign(request))
+            .body(CONTENT_TYPE, envelope))
     }
 
-    fn sign(&self, request: Request) -> Request {
+    /// The request signed in, and the token that did it.
+    async fn sign(&self, request: Request) -> Result<(Request, Option<Secret>), Error> {
+        match &self.tokens {
+            None => Ok((self.sign_by_password(request), None)),
+            Some(tokens) => {
+                let token = tokens.token().await?;
+                Ok((request.bearer(&token), Some(token)))
+            }
+        }
+    }
+
+    fn sign_by_password(&self, request: Request) -> Request {
         match self.config.sign_in {
             SignIn::Basic => request.basic(&self.config.login, &self.config.password),
-            // The connection is signed in, not the request.
-            SignIn::Ntlm => request,
+            // The connection is signed in, or a token does it.
+            SignIn::Ntlm | SignIn::Oauth => request,
         }
     }
 
@@ -141,7 +178,7 @@ impl Client {
     }
 
     async fn find_url(&self, act: Act<'_>) -> Result<Url, Error> {
-        let sign = |request| self.sign(request);
+        let sign = |request| self.sign_by_password(request);
         let found = Finder { http: &self.http, config: &self.config, sign: &sign }.find(act.mailbox).await?;
         let host = found.host_str().unwrap_or_default();
         tracing::info!(server.name = %self.config.name, server.host = host, "{} is at {host}", self.config.name);

@@ -4,16 +4,20 @@
 //! [`EwsConfig::check`]. Must not know: how a request looks.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 
+use crate::connector::auth::{AUTHORITY, Application, Proof};
 use crate::connector::http::{HttpConfig, Secret, Url};
 pub use crate::connector::property::{NamedProperty, PropertyKind, STAMP_NAME, STAMP_SET};
 
 /// Exchange returns at most this many changes per SyncFolderItems (schema: 1 to 512).
 pub const PAGE_MAX: u16 = 512;
+/// Exchange Online, all of it.
+pub const ONLINE_URL: &str = "https://outlook.office365.com/EWS/Exchange.asmx";
 /// Beyond this a single GetItem answer of full bodies grows past what is worth repeating after a failure.
 pub const BATCH_MAX: u16 = 100;
 /// One Exchange server. In a settings file: a table with these keys; the times in `http` are whole seconds.
@@ -31,9 +35,26 @@ pub struct EwsConfig {
     pub autodiscover_hosts: Vec<String>,
     #[serde(default)]
     pub sign_in: SignIn,
-    /// `DOMAIN\account` or a user principal name.
+    /// `DOMAIN\account` or a user principal name; for `basic` and `ntlm`.
+    #[serde(default)]
     pub login: String,
+    #[serde(default)]
     pub password: Secret,
+    /// For `oauth`: the directory's id, or one of its domains.
+    #[serde(default)]
+    pub tenant: String,
+    /// The application's id in that directory.
+    #[serde(default)]
+    pub client_id: String,
+    pub client_secret: Option<Secret>,
+    /// Instead of a secret: PEM files of a certificate and its key, or of both in one.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    /// Where tokens come from.
+    #[serde(default = "default_authority")]
+    pub authority: String,
+    /// What tokens are for; made of the server's address if it is not given.
+    pub scope: Option<String>,
     /// Act in each mailbox by the ApplicationImpersonation right. Without it only mailboxes that the account owns or was
     /// given as a delegate can be used.
     #[serde(default = "default_true")]
@@ -81,6 +102,8 @@ pub enum SignIn {
     Basic,
     /// Login and password, by NTLM: each connection is signed in once, and the password itself is never sent.
     Ntlm,
+    /// An application's token (client credentials). Such callers have no mailbox of their own and must impersonate.
+    Oauth,
 }
 
 /// How the server tells that something changed.
@@ -105,6 +128,13 @@ impl EwsConfig {
             sign_in: SignIn::default(),
             login: login.into(),
             password,
+            tenant: String::new(),
+            client_id: String::new(),
+            client_secret: None,
+            certificate_file: None,
+            key_file: None,
+            authority: default_authority(),
+            scope: None,
             impersonate: true,
             version: default_version(),
             batch: default_batch(),
@@ -132,8 +162,18 @@ impl EwsConfig {
         {
             return Err(format!("autodiscover_hosts holds {bad:?}; write names of hosts, without https://"));
         }
-        if self.login.is_empty() {
-            return Err("login is empty".to_owned());
+        match self.sign_in {
+            SignIn::Oauth if !self.impersonate => {
+                return Err(
+                    "impersonate must be true with sign_in = \"oauth\": an application has no mailbox".to_owned()
+                );
+            }
+            SignIn::Oauth => drop(self.application()?.token_url()?),
+            SignIn::Basic | SignIn::Ntlm if self.login.is_empty() => return Err("login is missing".to_owned()),
+            SignIn::Basic | SignIn::Ntlm if self.password.is_empty() => {
+                return Err("password is missing; give password_file (best), password_env, or password".to_owned());
+            }
+            SignIn::Basic | SignIn::Ntlm => {}
         }
         within("page", self.page, PAGE_MAX)?;
         within("batch", self.batch, BATCH_MAX)?;
@@ -150,6 +190,35 @@ impl EwsConfig {
     }
 }
 
+impl EwsConfig {
+    /// The address of EWS, if it is known without looking for it.
+    pub fn known_url(&self) -> Option<&str> {
+        match (self.url.as_str(), self.sign_in) {
+            ("", SignIn::Oauth) => Some(ONLINE_URL),
+            ("", SignIn::Basic | SignIn::Ntlm) => None,
+            (set, _) => Some(set),
+        }
+    }
+
+    /// Who asks for tokens, with `sign_in = "oauth"`.
+    ///
+    /// # Errors
+    /// A sentence that begins with the key it is about.
+    pub fn application(&self) -> Result<Application, String> {
+        let host = self.known_url().and_then(|url| url.parse::<Url>().ok()?.host_str().map(str::to_owned));
+        let made = || host.map(|host| format!("https://{host}/.default"));
+        let scope = self.scope.clone().or_else(made).ok_or("scope is missing")?;
+        let (secret, certificate) = (self.client_secret.as_ref(), self.certificate_file.as_deref());
+        Ok(Application {
+            authority: self.authority.clone(),
+            tenant: self.tenant.clone(),
+            client_id: self.client_id.clone(),
+            scope,
+            proof: Proof::of(secret, certificate, self.key_file.as_deref())?,
+        })
+    }
+}
+
 fn check_url(text: &str) -> Result<(), String> {
     let url = text.parse::<Url>().map_err(|error| format!("url is not an address ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -163,6 +232,10 @@ fn check_url(text: &str) -> Result<(), String> {
 
 fn within(key: &str, value: u16, max: u16) -> Result<(), String> {
     if (1..=max).contains(&value) { Ok(()) } else { Err(format!("{key} must be from 1 to {max}, not {value}")) }
+}
+
+fn default_authority() -> String {
+    AUTHORITY.to_owned()
 }
 
 fn default_name() -> String {
