@@ -43,10 +43,10 @@ impl App {
             report.looked_at += 1;
             match self.worker.plan(&key, &changes).await {
                 // Met from both sides: it is one link.
-                Ok(summary) if summary.op == "link" && summary.items.iter().any(|at| counted.contains(at)) => {}
+                Ok(summary) if summary.links && summary.items.iter().any(|at| counted.contains(at)) => {}
                 Ok(summary) => {
                     count(&mut report.preview, &summary);
-                    if summary.op == "link" {
+                    if summary.links {
                         counted.extend(summary.items.iter().cloned());
                     }
                     report.writes.crm += u64::from(summary.crm_writes);
@@ -80,8 +80,11 @@ impl App {
 }
 
 fn count(preview: &mut Preview, summary: &Summary) {
+    if summary.links {
+        preview.linked += 1;
+        return;
+    }
     match (summary.op, summary.target) {
-        ("link", _) => preview.linked += 1,
         ("create", Some(Side::Crm)) => preview.created_in_crm += 1,
         ("create", _) => preview.created_in_exchange += 1,
         ("update", _) => preview.updated += 1,

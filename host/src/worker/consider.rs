@@ -62,6 +62,8 @@ pub struct Summary {
     pub kept: Vec<Field>,
     /// Where it is on both sides, as far as it is there.
     pub items: Vec<ItemRef>,
+    /// The two copies become a pair by it, whether or not something is written.
+    pub links: bool,
     pub reason: String,
 }
 
@@ -98,6 +100,7 @@ impl Decision {
                 .into_iter()
                 .filter_map(|seen| seen.present().map(|item| item.at.clone()))
                 .collect(),
+            links: self.op == Op::Merge && !linked,
             reason: self.why.clone(),
         }
     }

@@ -146,6 +146,7 @@ impl Worker {
             exchange_writes: 0,
             kept: Vec::new(),
             items: changes.iter().map(|change| change.at.clone()).collect(),
+            links: false,
             reason: match spread.looks.len() {
                 0 => "a series whose occurrences are as last agreed".into(),
                 count => format!("a series with {count} occurrences to look at, each by itself"),
