@@ -83,6 +83,8 @@ pub fn merge(input: &MergeInput<'_>, policy: &Policy) -> Merged {
     let mut by_exchange = input.for_crm.map(|(now, base)| Moves::of(now, base, input.crm)).unwrap_or_default();
     by_crm.without_say(input.for_exchange, input.crm, input.crm_unwritable);
     by_exchange.without_say(input.for_crm, input.exchange, input.exchange_unwritable);
+    by_crm.without_agreed(input.for_crm, input.crm);
+    by_exchange.without_agreed(input.for_exchange, input.exchange);
     let fields: BTreeSet<&Field> = by_crm.fields.union(&by_exchange.fields).collect();
     for field in fields {
         if *field == Field::Attendees {
@@ -150,6 +152,14 @@ impl Moves {
     ) {
         if let Some((now, None)) = draft {
             self.fields.retain(|field| !unwritable.contains(field) || !same_value(&now.get(field), &source.get(field)));
+        }
+    }
+
+    /// Without an agreed state, a field in which the other side's draft is what this side shows is the same under the rules:
+    /// what a rule keeps from this side must not be taken from the other.
+    fn without_agreed(&mut self, others: Option<(&Appointment, Option<&Appointment>)>, shown: &Appointment) {
+        if let Some((now, None)) = others {
+            self.fields.retain(|field| *field == Field::Attendees || !same_value(&now.get(field), &shown.get(field)));
         }
     }
 }

@@ -330,3 +330,22 @@ fn a_patch_that_disturbs_another_field_through_the_rules_is_noticed() {
     assert!(disturbed(&before, &after, &after).is_empty());
     assert!(disturbed(&before, &before, &other).is_empty());
 }
+
+#[test]
+fn without_an_agreed_state_what_a_rule_keeps_from_one_side_is_not_taken_from_the_other() {
+    let crm = with([(Field::Location, text("Plant 3"))]);
+    let exchange = with([]);
+    // The rules leave the location out on the way to Exchange, which therefore shows none.
+    let ways = Ways::default();
+    let input = MergeInput {
+        crm: &crm,
+        exchange: &exchange,
+        for_exchange: Some((&exchange, None)),
+        for_crm: Some((&exchange, None)),
+        exchange_unwritable: &[],
+        crm_unwritable: &[],
+        resolutions: &ways.resolutions,
+    };
+    let merged = merge(&input, &Policy::default());
+    assert!(merged.to_crm.is_empty() && merged.to_exchange.is_empty(), "{:?} {:?}", merged.to_crm, merged.to_exchange);
+}
