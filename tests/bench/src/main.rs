@@ -8,16 +8,20 @@
 mod cases;
 mod payload;
 mod probes;
+mod swaps;
 
 use anyhow::{Result, ensure};
 use daybridge::plugin::{Engine, RuleEntry, bench};
 
 use cases::Case;
 use payload::Edits;
+use swaps::Swaps;
 
 const ROUNDS: usize = 15;
 /// Processor time of each case in each round.
 const SLICE_MICROSECONDS: f64 = 40_000.0;
+/// How long chains are swapped under load; `--swaps SECONDS` does that alone, for as long as one likes.
+const SWAP_SECONDS: u64 = 10;
 
 struct Row {
     name: &'static str,
@@ -57,6 +61,10 @@ fn main() -> Result<()> {
         };
         println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
         return Ok(());
+    }
+
+    if let ["--swaps", seconds] = arguments.as_slice() {
+        return show_swaps(&engine, folder.path(), seconds.parse()?);
     }
 
     std::fs::write(folder.path().join("rule.js"), include_str!("rule.js"))?;
@@ -174,7 +182,19 @@ fn print_rest(
     ensure!(start.compiled == 0, "a start with a warm cache compiled {} rules", start.compiled);
     println!("\n{:<64} {:>8.1}  under 100", "start with 64 rules compiled before, ms", start.milliseconds);
     println!("{:<64} {:>8.1}  under 64", "resident memory after it, MiB", start.resident_mib);
-    let stop = probes::runaway(engine, folder)?;
-    println!("{:<64} {stop:>8.1}  at most 15", "a loop with a deadline of 10 ms is stopped after, ms");
+    let (stop, worst) = probes::runaway(engine, folder)?;
+    println!(
+        "{:<64} {stop:>8.1}  at most 15 (worst of 25: {worst:.1})",
+        "a loop with a deadline of 10 ms is stopped after, ms"
+    );
+    let (stop, worst) = probes::crowded(|| probes::runaway(engine, folder))?;
+    println!("{:<64} {stop:>8.1}  (worst of 25: {worst:.1})", "the same with four busy threads for every core");
+    show_swaps(engine, folder, SWAP_SECONDS)
+}
+
+fn show_swaps(engine: &Engine, folder: &std::path::Path, seconds: u64) -> Result<()> {
+    let Swaps { seconds, swaps, calls, failed, mixed } = swaps::swaps(engine, folder, seconds)?;
+    let name = format!("swaps a second under load, for {seconds:.0} s ({calls} calls)");
+    println!("{name:<64} {:>8.1}  50 ({failed} failed, {mixed} of mixed generations)", swaps as f64 / seconds);
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! What is no ratio of calls: threads, start, memory, the stop of a rule that runs away.
+//! What is no ratio of calls: threads, start, memory, the stop of a rule that runs away, swaps under load.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -104,8 +105,22 @@ pub fn started(folder: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// How much later than its deadline of 10 ms a rule that loops is stopped: the median, in milliseconds.
-pub fn runaway(engine: &Engine, folder: &Path) -> Result<f64> {
+/// Does work while four times as many threads as there are cores never rest.
+pub fn crowded<T>(work: impl FnOnce() -> T) -> T {
+    let busy = AtomicBool::new(true);
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..4 * cores {
+            scope.spawn(|| while busy.load(Ordering::Relaxed) {});
+        }
+        let done = work();
+        busy.store(false, Ordering::Relaxed);
+        done
+    })
+}
+
+/// How long a rule runs that loops, with a deadline of 10 ms: the median and the longest, in milliseconds.
+pub fn runaway(engine: &Engine, folder: &Path) -> Result<(f64, f64)> {
     cases::guest("misbehaves", folder)?;
     let limits = Limits { deadline: Duration::from_millis(10), ..Limits::default() };
     let settings = json!({"act": "loop"}).as_object().cloned().unwrap_or_default();
@@ -116,5 +131,7 @@ pub fn runaway(engine: &Engine, folder: &Path) -> Result<f64> {
         ensure!(bench::judge_here(&chain, cases::call(&source)).verdict.is_err(), "it was stopped");
         Ok(began.elapsed().as_secs_f64() * 1e3)
     });
-    Ok(median(stops.collect::<Result<Vec<_>>>()?))
+    let stops = stops.collect::<Result<Vec<_>>>()?;
+    let longest = stops.iter().copied().fold(0.0, f64::max);
+    Ok((median(stops), longest))
 }
