@@ -2,7 +2,7 @@
 
 use super::output::{count, line, table, time_or_dash};
 use super::{Failure, HostChoice, output};
-use crate::control::{ContainerStatus, Status};
+use crate::control::{ContainerStatus, Reason, Status};
 
 /// Notices printed: the newest of the host's; the log has them all.
 const NOTICES_SHOWN: usize = 5;
@@ -89,7 +89,8 @@ fn show(status: &Status) {
     if let Some(pending) = &status.rules_pending {
         line(&format!("\n{}\n  {}", pending.message, pending.hint));
     }
-    for notice in status.notices.iter().rev().take(NOTICES_SHOWN) {
+    let told = |notice: &&Reason| Some(*notice) != status.rules_pending.as_ref();
+    for notice in status.notices.iter().rev().filter(told).take(NOTICES_SHOWN) {
         line(&format!("\n{}\n  {}", notice.message, notice.hint));
     }
     if status.queue.parked > 0 {

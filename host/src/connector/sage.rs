@@ -530,8 +530,9 @@ impl Connector for Sage {
         let wanted = [Some(&self.config.stamp_column), self.config.responses_column.as_ref()].into_iter().flatten();
         for column in wanted.chain(&self.config.columns) {
             if !columns.contains(&column.to_lowercase()) {
-                let words = format!("Communication has no column {column}; create it in the CRM or change the setting");
-                return Err(Error::new(act, Problem::Refused).caused_by(words));
+                let words = format!("Communication has no column {column}");
+                let hint = "create the column in the CRM, or change the setting that names it";
+                return Err(Error::new(act, Problem::Refused).hinted(hint).caused_by(words));
             }
         }
         Ok(())

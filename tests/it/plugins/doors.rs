@@ -176,6 +176,8 @@ async fn r14_a_bomb_for_the_compiler_is_refused_at_all_three_doors_and_the_old_c
     .await;
     assert!(is_refusal(&pending.message), "{}", pending.message);
     assert_eq!(as_before().await, before);
+    let shown = program::run(stage.path(), &["status"]).await.stdout;
+    assert_eq!(shown.matches("What lies in the rules folder is not in force").count(), 1, "{shown}");
     assert_eq!(host.terminate().await.code(), Some(0));
 }
 

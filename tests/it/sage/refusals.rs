@@ -115,7 +115,8 @@ async fn a_column_that_does_not_exist_is_told_before_anything_is_written() {
     ] {
         let error = sage.probe(&Container::Crm).await.unwrap_err();
         assert_eq!(error.problem, Problem::Refused);
-        let words = format!("Communication has no column {name}; create it in the CRM or change the setting");
+        assert_eq!(error.hint(), "create the column in the CRM, or change the setting that names it");
+        let words = format!("Communication has no column {name}");
         assert!(Chain(&error).to_string().ends_with(&words), "{}", Chain(&error));
     }
 }
