@@ -16,6 +16,7 @@ mod reapply;
 mod rules_desk;
 mod trace;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -231,17 +232,24 @@ impl App {
         self.rules.watch(&self.tasks);
     }
 
-    /// Opens the control interface, and the addresses for notifications; answers where the interface listens.
+    /// Opens the addresses to which Microsoft Graph's notifications are led; answers where they are.
     ///
     /// # Errors
-    /// [`OpenError::Control`], [`OpenError::Hook`].
+    /// [`OpenError::Hook`].
+    pub async fn listen(&self) -> Result<Vec<SocketAddr>, OpenError> {
+        hook::serve(&self.hooks, &self.tasks).await.map_err(OpenError::Hook)
+    }
+
+    /// Opens the control interface; answers where it listens.
+    ///
+    /// # Errors
+    /// [`OpenError::Control`].
     pub async fn serve(self: &Arc<Self>) -> Result<control::Address, OpenError> {
         let options = control::Options {
             listen: self.config.control.listen,
             data: self.config.data.clone(),
             doorbell_token: self.config.control.doorbell_token.as_ref().map(|token| token.expose().to_owned()),
         };
-        hook::serve(&self.hooks, &self.tasks).await.map_err(OpenError::Hook)?;
         control::serve(self.clone(), options, &self.tasks).await.map_err(OpenError::Control)
     }
 

@@ -367,16 +367,18 @@ impl Feeds {
     /// Waits for one server's doorbell for ever and rings the feeds of the mailboxes it names.
     async fn listen(&self, server: &str) {
         loop {
+            // Made before the people are read: a change between that and the wait is not missed.
+            let people_changed = self.people_changed.notified();
             let containers = self.servers.people().containers(server);
             let Some(connector) = self.servers.exchange().find(|connector| connector.name() == server).cloned() else {
                 return;
             };
             if containers.is_empty() {
-                self.people_changed.notified().await;
+                people_changed.await;
                 continue;
             }
             let heard = tokio::select! {
-                () = self.people_changed.notified() => continue,
+                () = people_changed => continue,
                 heard = connector.doorbell(&containers, DOORBELL_LIMIT) => heard,
             };
             match heard {

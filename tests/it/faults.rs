@@ -2,7 +2,6 @@
 //! lost, nothing is doubled, nobody is mailed twice, and no credential goes elsewhere. One story, told for each harm and each
 //! protocol.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +9,7 @@ use daybridge::control::{Desk, SyncOrder};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::gateway::{Gateway, Route};
-use daybridge_tests::host::{Mails, Servers, TestHost};
+use daybridge_tests::host::{Mails, Reach, Servers, TestHost, delete, post};
 use daybridge_tests::rogue::{Harm, Rogue, When};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
@@ -21,37 +20,26 @@ use tokio::net::TcpListener;
 const LIMIT: u64 = 4 << 20;
 
 /// How the host speaks to Exchange.
-#[derive(Clone, Copy, Debug)]
-enum Protocol {
-    Ews,
+const PROTOCOLS: [Reach; 2] = [Reach::Ews, Reach::Graph];
+
+/// Settings of the server that a story needs.
+fn settings() -> String {
+    format!("[exchange.http]\nrequest_timeout = 1\nbody_limit = {LIMIT}\n")
 }
 
-impl Protocol {
-    const ALL: [Protocol; 1] = [Protocol::Ews];
-
-    /// The server's address, with a front before it.
-    fn url(self, front: SocketAddr) -> String {
-        match self {
-            Protocol::Ews => format!("http://{front}/EWS/Exchange.asmx"),
-        }
-    }
-
-    /// Settings of the server that a story needs.
-    fn settings(self) -> String {
-        match self {
-            Protocol::Ews => format!("[exchange.http]\nrequest_timeout = 1\nbody_limit = {LIMIT}\n"),
-        }
-    }
-}
-
-/// A host that reaches Exchange through the front only.
-async fn behind_a_front(protocol: Protocol) -> (TestHost, Rogue) {
-    let mut servers = Servers::start().await;
+/// A host that reaches Exchange, and where it signs in, through the front only.
+async fn behind_a_front(protocol: Reach) -> (TestHost, Rogue) {
+    let mut servers = Servers::reached(protocol).await;
     let rogue = Rogue::before(servers.exchange.address).await;
-    servers.exchange_front = Some(protocol.url(rogue.address));
-    let mut host = TestHost::on(servers, &protocol.settings()).await;
+    servers.exchange_front = Some(format!("http://{}", rogue.address));
+    let mut host = TestHost::on(servers, &settings()).await;
     host.settle().await;
     (host, rogue)
+}
+
+/// Every token issued so far is no longer good.
+async fn end_tokens(host: &TestHost) {
+    delete(&format!("{}_sim/graph/tokens", host.servers.exchange.url())).await;
 }
 
 /// Meetings and appointments are made, changed and removed on both sides while the front does harm.
@@ -65,8 +53,10 @@ async fn story(host: &mut TestHost, rogue: &Rogue, what: &str) {
     let mary = host.outlook("mary.jones");
     let dentist = mary.book("Dentist", &utc(&day(41), 9), &utc(&day(41), 10), &[]).await;
     let gone = mary.book("Gone", &utc(&day(43), 9), &utc(&day(43), 10), &[]).await;
+    end_tokens(host).await;
     host.settle().await;
 
+    end_tokens(host).await;
     host.crm().patch("Communication", &review, &json!({"Comm_Note": "New agenda"})).await;
     host.crm().patch("Communication", &made[0], &json!({"Comm_Note": "Mine"})).await;
     host.crm().patch("Communication", &made[1], &json!({"Comm_Status": "Cancelled"})).await;
@@ -104,7 +94,7 @@ async fn story(host: &mut TestHost, rogue: &Rogue, what: &str) {
 }
 
 async fn harmed(harm: Harm, most: u64) {
-    for protocol in Protocol::ALL {
+    for protocol in PROTOCOLS {
         // Two strides, so that other requests are met.
         for count in [3, 5] {
             let (mut host, rogue) = behind_a_front(protocol).await;
@@ -140,6 +130,11 @@ async fn a_page_for_people_instead_of_an_answer() {
 }
 
 #[tokio::test]
+async fn a_page_for_people_where_nothing_was_carried_out() {
+    harmed(Harm::Intercept, 10).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_unpacks_without_end() {
     harmed(Harm::Bomb(LIMIT), 4).await;
 }
@@ -168,7 +163,7 @@ async fn a_redirect_to_another_host() {
 
 #[tokio::test]
 async fn one_server_error_in_a_hundred() {
-    for protocol in Protocol::ALL {
+    for protocol in PROTOCOLS {
         let mut met = 0;
         for seed in [3, 14, 15, 92] {
             let (mut host, rogue) = behind_a_front(protocol).await;
@@ -192,22 +187,28 @@ async fn one_server_error_in_a_hundred() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_not_trusted() {
-    let mut servers = Servers::start().await;
-    let routes = || [("https://exchange.example.test", Route::To(servers.exchange.address))];
-    let (trusted, other) = (Gateway::start(routes()).await, Gateway::start(routes()).await);
-    servers.exchange_front = Some("https://exchange.example.test/EWS/Exchange.asmx".to_owned());
-    let settings = |proxy: &Gateway| {
-        format!("[exchange.http]\nproxy = \"{}\"\nca_file = \"{}\"\n", proxy.url(), trusted.ca_file.display())
-    };
-    let mut host = TestHost::on(servers, &settings(&trusted)).await;
-    host.settle().await;
-    host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN)).await;
-    host.restart_with(&settings(&other)).await;
-    let report = host.app.sync(&SyncOrder::default()).await;
-    assert!(report.is_err() || report.is_ok_and(|report| report.unfinished > 0), "nothing goes over such a connection");
-    assert!(other.sent().iter().all(|sent| sent.text.is_empty()), "nothing was sent over it");
-    host.restart_with(&settings(&trusted)).await;
-    host.settle().await;
-    assert_eq!(host.outlook("susan.maye").calendar().await.len(), 1);
-    host.oracle(1, Mails::NONE).await;
+    for protocol in PROTOCOLS {
+        let mut servers = Servers::reached(protocol).await;
+        post(&format!("{}_sim/graph", servers.exchange.url()), &json!({"scheme": "https"})).await;
+        let routes = || [("https://exchange.example.test", Route::To(servers.exchange.address))];
+        let (trusted, other) = (Gateway::start(routes()).await, Gateway::start(routes()).await);
+        servers.exchange_front = Some("https://exchange.example.test".to_owned());
+        let settings = |proxy: &Gateway| {
+            format!("[exchange.http]\nproxy = \"{}\"\nca_file = \"{}\"\n", proxy.url(), trusted.ca_file.display())
+        };
+        let mut host = TestHost::on(servers, &settings(&trusted)).await;
+        host.settle().await;
+        host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN)).await;
+        host.restart_with(&settings(&other)).await;
+        let report = host.app.sync(&SyncOrder::default()).await;
+        assert!(
+            report.is_err() || report.is_ok_and(|report| report.unfinished > 0),
+            "nothing goes over such a connection"
+        );
+        assert!(other.sent().iter().all(|sent| sent.text.is_empty()), "{protocol:?}: something was sent over it");
+        host.restart_with(&settings(&trusted)).await;
+        host.settle().await;
+        assert_eq!(host.outlook("susan.maye").calendar().await.len(), 1);
+        host.oracle(1, Mails::NONE).await;
+    }
 }

@@ -2,6 +2,7 @@
 //! writes, and against the Exchange simulator.
 
 mod codes;
+mod doorbell;
 mod feed;
 mod hook;
 mod inbox;

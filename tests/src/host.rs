@@ -35,7 +35,7 @@ pub struct Servers {
     pub crm: sim::crm::Running,
     pub exchange: sim::exchange::Running,
     pub tasks: Tasks,
-    /// Where the host finds Exchange, if not at its own address.
+    /// The origin where the host finds Exchange, if not at its own address.
     pub exchange_front: Option<String>,
 }
 
@@ -450,7 +450,7 @@ async fn writes(url: &str) -> u64 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
-async fn get(url: &str) -> serde_json::Value {
+pub async fn get(url: &str) -> serde_json::Value {
     let answer = reqwest::Client::new().get(url).send().await.expect("the simulator answers");
     answer.json().await.expect("JSON")
 }

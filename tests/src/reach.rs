@@ -60,18 +60,21 @@ impl Reach {
         OPERATIONS.iter().find(|(known, _)| by_graph && *known == ews).map_or(ews, |(_, graph)| graph)
     }
 
-    /// The `[[exchange]]` sections.
+    /// The `[[exchange]]` sections; `front` is the origin that stands before the server.
     pub fn config(self, exchange: &Running, front: Option<&str>) -> String {
         let service = exchange.users().into_iter().find(|user| user.role == Role::Service).expect("a service account");
         let ews = |name: &str| {
-            let url = front.map_or_else(|| exchange.ews_url(), str::to_owned);
+            let url = front.map_or_else(|| exchange.ews_url(), |front| format!("{front}/EWS/Exchange.asmx"));
             let (login, password) = (&service.login, &service.password);
             format!(
                 "[[exchange]]\nname = \"{name}\"\nkind = \"ews\"\nurl = \"{url}\"\nlogin = \"{login}\"\npassword = \"{password}\"\n"
             )
         };
         let graph = |name: &str| {
-            let (url, authority) = (exchange.graph_url(), exchange.url());
+            let (url, authority) = match front {
+                Some(front) => (format!("{front}/v1.0"), front.to_owned()),
+                None => (exchange.graph_url(), exchange.url()),
+            };
             let (tenant, client) = (exchange.tenant(), exchange.client_id());
             let secret = exchange.client_secret();
             format!(

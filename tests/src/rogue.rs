@@ -24,6 +24,8 @@ pub enum Harm {
     Truncate,
     /// Carried out; the answer is a page for people.
     WrongType,
+    /// Not carried out; the answer is a page for people, and says that all went well.
+    Intercept,
     /// Carried out; the answer unpacks to a hundred times what a client takes.
     Bomb(u64),
     /// Not carried out; points to another host.
@@ -130,6 +132,7 @@ async fn serve(
             Some(Harm::CutBefore) => return Ok(()),
             Some(Harm::Redirect(to)) => Some(answer("307 Temporary Redirect", &format!("Location: {to}\r\n"), b"")),
             Some(Harm::SignInRefused) => Some(answer("401 Unauthorized", "WWW-Authenticate: Bearer\r\n", b"")),
+            Some(Harm::Intercept) => Some(page()),
             Some(Harm::ServerError) if pick % 2 == 0 => Some(server_error(pick)),
             _ => None,
         };
@@ -149,13 +152,17 @@ async fn serve(
                 return Ok(());
             }
             Some(Harm::Truncate) => answer(&status, &headers, half),
-            Some(Harm::WrongType) => answer("200 OK", "Content-Type: text/html\r\n", b"<html><body>Sign in<br></html>"),
+            Some(Harm::WrongType) => page(),
             Some(Harm::Bomb(limit)) => answer("200 OK", "Content-Encoding: gzip\r\n", &bomb(limit)),
             Some(Harm::ServerError) => server_error(pick),
             _ => answer(&status, &headers, &body),
         };
         stream.write_all(&text).await?;
     }
+}
+
+fn page() -> Vec<u8> {
+    answer("200 OK", "Content-Type: text/html\r\n", b"<html><body>Sign in<br></html>")
 }
 
 fn server_error(pick: u32) -> Vec<u8> {
@@ -204,8 +211,8 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Asked> {
     let length = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
+    // The host stays: a server makes the links of its answers from it.
     headers.remove("content-length");
-    headers.remove("host");
     let method = method.parse().expect("a method");
     Ok(Asked { method, path: path.to_owned(), headers, body })
 }

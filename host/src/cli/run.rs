@@ -33,6 +33,9 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(|problem| Failure::mendable(problem, "use error, warn, info, debug or trace"))?;
     let data = config.data.clone();
     let app = App::open(config, Arc::new(SystemClock)).await?;
+    for address in app.listen().await? {
+        tracing::info!(%address, "Notifications of Microsoft Graph are listened for on {address}");
+    }
     let address = app.serve().await?;
     app.start();
     if arguments.json {

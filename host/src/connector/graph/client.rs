@@ -345,7 +345,11 @@ impl Client {
                 response.status
             );
             if response.status.is_success() {
-                return Ok(Ok(response));
+                // Graph never answers with a page for people. Whoever stands in between and does has not carried out anything.
+                return match response.media_type().as_str() {
+                    "text/html" => Err(self.malformed(act, "a page for people came instead of an answer")),
+                    _ => Ok(Ok(response)),
+                };
             }
             if response.status == StatusCode::UNAUTHORIZED && !renewed {
                 self.tokens.refused(&token);
