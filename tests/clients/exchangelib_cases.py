@@ -7,9 +7,14 @@ Ends with 0 if the server did what the case says. Progress goes to stderr.
 import datetime
 import json
 import os
+import socketserver
 import sys
 import threading
 
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 from exchangelib import (
     DELEGATE,
     IMPERSONATION,
@@ -29,6 +34,7 @@ from exchangelib import (
     OAUTH2,
     OAuth2Credentials,
 )
+from exchangelib.autodiscover import Autodiscovery
 from exchangelib.errors import (
     ErrorAccessDenied,
     ErrorAttachmentSizeLimitExceeded,
@@ -441,9 +447,41 @@ def mime(world):
         assert part in text, text
 
 
+class Names(socketserver.BaseRequestHandler):
+    """A name server that knows one name."""
+
+    def handle(self):
+        data, socket = self.request
+        asked = dns.message.from_wire(data)
+        said = dns.message.make_response(asked)
+        [question] = asked.question
+        if question.name.to_text() != "autodiscover.example.test.":
+            said.set_rcode(dns.rcode.NXDOMAIN)
+        elif question.rdtype == dns.rdatatype.A:
+            said.answer.append(dns.rrset.from_text(question.name, 60, "IN", "A", "127.0.0.1"))
+        socket.sendto(said.to_wire(), self.client_address)
+
+
+def autodiscover(world):
+    user = world.users["susan.maye"]
+    with socketserver.UDPServer(("127.0.0.1", 0), Names) as names:
+        threading.Thread(target=names.serve_forever, daemon=True).start()
+        # Its own switches for where names are asked for; the way to the server is in the environment.
+        Autodiscovery.DNS_RESOLVER_KWARGS = {"configure": False}
+        place, port = names.server_address
+        Autodiscovery.DNS_RESOLVER_ATTRS = {"nameservers": [place], "port": port, "timeout": 5}
+        credentials = Credentials(user["login"], user["password"])
+        account = Account(user["address"], autodiscover=True, credentials=credentials, default_timezone=ZONE)
+        names.shutdown()
+    found = account.protocol.service_endpoint
+    assert found == "https://autodiscover.example.test/EWS/Exchange.asmx", found
+    appointment(account, subject="Found").save()
+    assert [item.subject for item in account.calendar.all()] == ["Found"]
+
+
 if __name__ == "__main__":
     cases = {
         case.__name__: case
-        for case in (crud, meeting, sync, view, search, weekly, impersonation, pull, streaming, denied, folders, attachments, oauth, mime)
+        for case in (crud, meeting, sync, view, search, weekly, impersonation, pull, streaming, denied, folders, attachments, oauth, mime, autodiscover)
     }
     cases[sys.argv[1]](World(json.load(sys.stdin)))

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use daybridge::clock::SystemClock;
 use daybridge::lifecycle::Tasks;
 use daybridge::sim::exchange::{self, Options, Running, Scheme};
+use daybridge_tests::gateway::{Gateway, Route};
 use daybridge_tests::python::python;
 use serde_json::json;
 
@@ -28,6 +29,11 @@ fn check_with(schemes: &[Scheme], case: &str, mails: serde_json::Value) {
 }
 
 fn check_on(options: Options, case: &str, mails: serde_json::Value) {
+    check_through(&[], options, case, mails);
+}
+
+/// The same with a proxy that leads to the server by these names.
+fn check_through(names: &[&'static str], options: Options, case: &str, mails: serde_json::Value) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let tasks = Tasks::new();
     let running = runtime.block_on(start(options, &tasks));
@@ -37,7 +43,17 @@ fn check_on(options: Options, case: &str, mails: serde_json::Value) {
     }});
     let given = given.to_string();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/exchangelib_cases.py");
-    let mut client = Command::new(python("exchangelib"))
+    let gateway = (!names.is_empty()).then(|| {
+        let routes = names.iter().map(|name| (*name, Route::To(running.address)));
+        runtime.block_on(Gateway::start(routes))
+    });
+    let mut command = Command::new(python("exchangelib"));
+    if let Some(gateway) = &gateway {
+        // What it keeps between runs would show it the way.
+        let own = gateway.ca_file.parent().unwrap();
+        command.env("HTTPS_PROXY", gateway.url()).env("REQUESTS_CA_BUNDLE", &gateway.ca_file).env("TMPDIR", own);
+    }
+    let mut client = command
         .args([script, case])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -131,6 +147,11 @@ fn is_told_that_attachments_are_not_taken() {
 #[test]
 fn signs_in_as_an_application() {
     check("oauth", json!({}));
+}
+
+#[test]
+fn finds_the_server_by_autodiscover() {
+    check_through(&["https://autodiscover.example.test"], Options::default(), "autodiscover", json!({}));
 }
 
 #[test]

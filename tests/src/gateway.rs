@@ -177,10 +177,15 @@ fn certified(hosts: Vec<String>, ca_file: &std::path::Path) -> TlsAcceptor {
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut ca = rcgen::CertificateParams::new([]).expect("parameters");
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // As strict clients want it: an authority with a name of its own, which says what it may do and is named by its key.
+    ca.distinguished_name.push(rcgen::DnType::CommonName, "Authority of a test");
+    ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
     std::fs::write(ca_file, ca.self_signed(&key).expect("a certificate").pem()).expect("written");
     let issuer = rcgen::Issuer::new(ca, key);
     let leaf_key = rcgen::KeyPair::generate().expect("a key");
-    let leaf = rcgen::CertificateParams::new(hosts).expect("names").signed_by(&leaf_key, &issuer).expect("signed");
+    let mut leaf = rcgen::CertificateParams::new(hosts).expect("names");
+    leaf.use_authority_key_identifier_extension = true;
+    let leaf = leaf.signed_by(&leaf_key, &issuer).expect("signed");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
