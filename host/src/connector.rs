@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod ews;
+pub mod exchange;
 pub mod graph;
 pub mod html;
 pub mod http;
@@ -71,6 +72,13 @@ pub trait Connector: Send + Sync {
     async fn occurrence(&self, master: &ItemRef, date: NaiveDate) -> Result<Seen, Error> {
         let _ = (master, date);
         Err(Error::new("read an occurrence of a series", Problem::Unsupported))
+    }
+
+    /// How many occurrences of a series people are told of by themselves when the series as a whole changes, besides the one
+    /// mail about the series; none where the server mails as it is told.
+    async fn told_apart(&self, master: &ItemRef) -> Result<u32, Error> {
+        let _ = master;
+        Ok(0)
     }
 
     /// Items that a CRM keeps as one series under that name.

@@ -1,7 +1,7 @@
 """Drives a Graph server with O365 and msgraph-sdk as their users do, with tokens by MSAL.
 
 Usage: graph_cases.py CASE < {"graph": URL, "tenant": ..., "client_id": ..., "client_secret": ..., "front": PORT,
-                              "sim": URL, "ews": URL, "users": [{name, address, login, password, role}]}
+                              "sim": URL, "ews": URL, "users": [{name, address, login, password, role}], "day": DATE}
 The names of Microsoft's hosts lead to the port "front", which speaks TLS with a certificate that REQUESTS_CA_BUNDLE
 trusts: no client is changed. Ends with 0 if the server did what the case says. Progress goes to stderr.
 """
@@ -235,6 +235,20 @@ def o365_series(world):
     shown = list(calendar.get_events(start_recurring="2027-02-01", end_recurring="2027-04-01"))
     assert [one.subject for one in shown] == ["Weekly", "Special", "Weekly"], shown
     assert [one.event_type.name for one in shown] == ["Occurrence", "Exception", "Occurrence"]
+
+
+def o365_keeps_a_meeting_going(world):
+    """A daily series from the day that is told on, in Susan's calendar: one occurrence renamed, one deleted."""
+    day = datetime.date.fromisoformat(world.given["day"])
+    start, end = (datetime.datetime.combine(day, datetime.time(hour), PARIS) for hour in (9, 10))
+    calendar = world.account().schedule(resource=SUSAN).get_default_calendar()
+    event = o365_event(calendar, "Daily", start, end)
+    event.recurrence.set_daily(1, start=day, occurrences=4)
+    assert event.save()
+    instances = list(calendar.get_event(event.object_id).get_occurrences(start, start + datetime.timedelta(days=9)))
+    assert len(instances) == 4, instances
+    instances[1].subject = "Special"
+    assert instances[1].save() and instances[2].delete()
 
 
 def o365_subscription(world):
@@ -513,7 +527,7 @@ def certificate(world):
 
 
 CASES = {case.__name__: case for case in (
-    o365_crud, o365_meeting, o365_series, o365_subscription, o365_and_exchangelib, sdk_crud, sdk_delta, sdk_batch,
+    o365_crud, o365_meeting, o365_series, o365_keeps_a_meeting_going, o365_subscription, o365_and_exchangelib, sdk_crud, sdk_delta, sdk_batch,
     sdk_meeting, sdk_subscription, certificate,
 )}
 

@@ -8,7 +8,6 @@ mod codes;
 mod directory;
 mod map;
 mod meetings;
-mod series;
 mod server;
 mod sign_in;
 mod sim;

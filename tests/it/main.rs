@@ -21,6 +21,7 @@ mod queue;
 mod recurrence;
 mod sage;
 mod scenarios;
+mod series;
 mod sim_crm;
 mod sim_exchange;
 mod sim_graph;

@@ -5,13 +5,16 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use daybridge::clock::SystemClock;
 use daybridge::lifecycle::Tasks;
 use daybridge::sim::exchange::{self, Options, Running};
+use daybridge_tests::host::{Mails, Reach, Servers, TestHost};
 use daybridge_tests::python::python;
+use daybridge_tests::time::{day, utc};
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -36,15 +39,28 @@ fn check(case: &str, mails: Value) {
     });
     // Links and audiences carry the scheme by which these clients come.
     runtime.block_on(post(&running, "graph", json!({ "scheme": "https" })));
-    let given = json!({
+    run(case, &given(&running, front, ""), &trusted);
+    let counted: Value = runtime
+        .block_on(async { reqwest::get(format!("{}_sim/mails", running.url())).await.unwrap().json().await.unwrap() });
+    assert_eq!(counted["counts"], mails, "{}", counted["mails"]);
+    assert!(runtime.block_on(tasks.finish()), "the simulator did not stop cleanly");
+}
+
+/// What the client script is to know; `day` is the one it acts on, where it does not choose by itself.
+fn given(running: &Running, front: SocketAddr, day: &str) -> Value {
+    json!({
         "graph": running.graph_url(), "tenant": running.tenant(), "client_id": running.client_id(),
         "client_secret": running.client_secret(), "front": front.port(), "sim": format!("{}_sim/", running.url()),
-        "ews": running.ews_url(), "users": running.users(),
-    });
+        "ews": running.ews_url(), "users": running.users(), "day": day,
+    })
+}
+
+/// Runs one case of the client script.
+fn run(case: &str, given: &Value, trusted: &Path) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/graph_cases.py");
     let mut client = Command::new(python("O365"))
         .args([script, case])
-        .env("REQUESTS_CA_BUNDLE", &trusted)
+        .env("REQUESTS_CA_BUNDLE", trusted)
         .env("NO_PROXY", "*")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -55,10 +71,6 @@ fn check(case: &str, mails: Value) {
     let output = client.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "case {case} failed:\n{told}");
-    let counted: Value = runtime
-        .block_on(async { reqwest::get(format!("{}_sim/mails", running.url())).await.unwrap().json().await.unwrap() });
-    assert_eq!(counted["counts"], mails, "{}", counted["mails"]);
-    assert!(runtime.block_on(tasks.finish()), "the simulator did not stop cleanly");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own HTTP client")]
@@ -126,6 +138,45 @@ fn o365_invites_answers_and_cancels() {
 #[test]
 fn o365_keeps_a_weekly_series_with_exceptions() {
     check("o365_series", json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_that_o365_writes_reaches_the_crm() {
+    let mut host = TestHost::on(Servers::reached(Reach::Graph).await, "").await;
+    host.settle().await;
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("ca.pem");
+    let (front, authority) = front(host.servers.exchange.address, &host.servers.tasks).await;
+    std::fs::write(&trusted, authority).unwrap();
+    post(&host.servers.exchange, "graph", json!({ "scheme": "https" })).await;
+    let given = given(&host.servers.exchange, front, &day(30));
+    tokio::task::spawn_blocking(move || run("o365_keeps_a_meeting_going", &given, &trusted)).await.unwrap();
+    // The host comes by another way than this client.
+    post(&host.servers.exchange, "graph", json!({ "scheme": "http" })).await;
+    host.settle().await;
+    let mut shown: Vec<[String; 2]> = host
+        .crm()
+        .appointments()
+        .await
+        .iter()
+        .map(|row| ["Comm_DateTime", "Comm_Subject"].map(|name| row.text(name)))
+        .collect();
+    shown.sort();
+    let expected = [(30, "Daily"), (31, "Special"), (33, "Daily")];
+    assert_eq!(shown, expected.map(|(offset, subject)| [format!("{}T09:00:00", day(offset)), subject.to_owned()]));
+    // And back: what the CRM changes in one of them is that occurrence's alone.
+    let last = host
+        .crm()
+        .appointments()
+        .await
+        .into_iter()
+        .find(|row| row.text("Comm_DateTime").starts_with(&day(33)))
+        .expect("the last");
+    host.crm().patch("Communication", &last.id(), &json!({ "Comm_Location": "Plant 2" })).await;
+    host.settle().await;
+    let view = host.outlook("susan.maye").view(&utc(&day(30), 0), &utc(&day(34), 0)).await;
+    assert_eq!(view.iter().map(|one| one.location.as_str()).collect::<Vec<_>>(), ["", "", "Plant 2"]);
+    host.oracle(4, Mails::NONE).await;
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod inbox;
 pub mod map;
 pub mod pace;
 pub mod recurrence;
+mod series;
 pub mod wire;
 pub mod write;
 
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{NaiveTime, SecondsFormat, TimeDelta};
+use chrono::{NaiveDate, NaiveTime, SecondsFormat, TimeDelta};
 use chrono_tz::Tz;
 
 use self::calendars::Calendars;
@@ -39,9 +40,10 @@ use self::wire::{Event, Page};
 use super::http::Url;
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem, zones};
 use crate::clock::Clock;
+use crate::model::recurrence::Window;
 use crate::model::{
-    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Item, ItemRef, Key, Mail, Patch, Response,
-    Seen, Side, Time, User, Version, Zone,
+    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch,
+    Response, Seen, Side, Time, User, Version, Zone,
 };
 
 /// One tenant.
@@ -49,6 +51,7 @@ pub struct GraphConnector {
     client: Client,
     /// What is known to lie in the calendars: of anything else that can be read, its calendar is asked whether it holds it.
     calendars: Calendars,
+    uids: series::Uids,
     /// Zones of the mailboxes, as far as they were asked for; none for one that is not told.
     zones: Mutex<HashMap<Address, Option<Tz>>>,
     doorbell: tokio::sync::Mutex<Doorbell>,
@@ -65,6 +68,7 @@ impl GraphConnector {
         Ok(Self {
             client: Client::new(config, clock)?,
             calendars: Calendars::default(),
+            uids: series::Uids::default(),
             zones: Mutex::default(),
             doorbell: tokio::sync::Mutex::default(),
             inbox: Arc::new(Inbox::new()),
@@ -101,8 +105,12 @@ impl GraphConnector {
 
     async fn mapped(&self, act: Act<'_>, event: &Event, mailbox: &Address) -> Result<Item, Error> {
         let home = if self.needs_home(event) { self.home(mailbox).await? } else { None };
-        map::item(event, mailbox, home, self.config())
-            .map_err(|error| Error::new(self.client.name_act(act.what), Problem::Malformed).caused_by(error))
+        let mut item = map::item(event, mailbox, home, self.config())
+            .map_err(|error| Error::new(self.client.name_act(act.what), Problem::Malformed).caused_by(error))?;
+        if let Some(master) = event.master_id() {
+            item.series = self.series_uid(act, mailbox, master).await?;
+        }
+        Ok(item)
     }
 
     async fn all_mapped(&self, act: Act<'_>, events: Vec<Event>, mailbox: &Address) -> Result<Vec<Item>, Error> {
@@ -115,8 +123,7 @@ impl GraphConnector {
 
     /// Only an all-day event whose own zone says nothing needs the mailbox's.
     fn needs_home(&self, event: &Event) -> bool {
-        let zone = event.original_start_time_zone.as_deref().map(zones::from_any);
-        event.is_all_day == Some(true) && !matches!(zone, Some(Zone::Iana(_)))
+        event.is_all_day == Some(true) && !matches!(map::zone(event), Some(Zone::Iana(_)))
     }
 
     /// The zone of a mailbox, asked for once. A tenant that does not grant MailboxSettings.Read leaves it unknown.
@@ -165,7 +172,8 @@ impl GraphConnector {
     }
 
     /// Whether an event that can be read by its id lies in the calendar: one in Deleted Items or in another calendar can be read,
-    /// too. What has no UID cannot be looked for and is taken as it is.
+    /// too. What has no UID cannot be looked for and is taken as it is. An occurrence is where its series is
+    /// ([`GraphConnector::series_uid`]): it is not looked for here.
     async fn is_in_calendar(&self, act: Act<'_>, mailbox: &Address, event: &Event) -> Result<bool, Error> {
         if self.calendars.shows(mailbox, &event.id) {
             return Ok(true);
@@ -239,7 +247,7 @@ impl Connector for GraphConnector {
         &self.config().name
     }
 
-    /// Series are read and recognised, not yet written. Status, regarding and responses have no place in Exchange.
+    /// The pattern of a series that is there is Exchange's own. Status, regarding and responses have no place in Exchange.
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             unwritable: vec![
@@ -291,7 +299,11 @@ impl Connector for GraphConnector {
         let query = [("$select", wire::SELECT), ("$expand", expand.as_str())];
         match self.event(act, mailbox, &at.id, &query).await? {
             Ok(event) => {
-                if !self.is_in_calendar(act, mailbox, &event).await? {
+                let is_there = match event.master_id() {
+                    Some(master) => self.series_uid(act, mailbox, master).await?.is_some(),
+                    None => self.is_in_calendar(act, mailbox, &event).await?,
+                };
+                if !is_there {
                     return Ok(Seen::Deleted);
                 }
                 Ok(Seen::Present(Box::new(self.mapped(act, &event, mailbox).await?)))
@@ -347,6 +359,18 @@ impl Connector for GraphConnector {
         let mut items = self.all_mapped(act, events, mailbox).await?;
         items.retain(|item| item.appointment.time == like.time);
         Ok(items)
+    }
+
+    async fn occurrences(&self, master: &ItemRef, window: Window) -> Result<Vec<Instance>, Error> {
+        self.instances(master, window).await
+    }
+
+    async fn occurrence(&self, master: &ItemRef, date: NaiveDate) -> Result<Seen, Error> {
+        self.instance(master, date).await
+    }
+
+    async fn told_apart(&self, master: &ItemRef) -> Result<u32, Error> {
+        self.exceptions(master).await
     }
 
     async fn create(&self, container: &Container, draft: &Appointment, stamp: &Key, mail: Mail) -> Result<Item, Error> {

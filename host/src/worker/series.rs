@@ -277,10 +277,6 @@ impl Worker {
             Ok(shown) => Ok((window, shown)),
             // It stopped being a series between two looks: reading again tells.
             Err(Trouble::Server { error, .. }) if error.problem == Problem::NotFound => Err(Trouble::Undecided),
-            // A server whose series are not read yet.
-            Err(Trouble::Server { error, .. }) if error.problem == Problem::Unsupported => {
-                Err(Trouble::NotSynchronized)
-            }
             Err(trouble) => Err(trouble),
         }
     }

@@ -7,10 +7,10 @@ use super::Worker;
 use super::consider::Decision;
 use crate::connector::Mailing;
 use crate::engine::{self, MailPlan, Op};
-use crate::model::{Container, Field, Side};
+use crate::model::{Appointment, Container, Field, Side};
 
 /// Why an appointment was made without its attendees.
-pub(super) const WITHOUT_ATTENDEES: &str =
+pub(in crate::worker) const WITHOUT_ATTENDEES: &str =
     "made without its attendees: Exchange would mail them by itself, and this write is to mail nobody";
 /// Why fields of a meeting were not written.
 pub(super) const UNWRITTEN: &str = "what the attendees meet by was not written to Exchange: it would mail them by itself, and this write is to mail nobody";
@@ -66,7 +66,16 @@ impl Worker {
             (_, Some(item)) => Some(item.at.container.clone()),
             (_, None) => None,
         };
-        let server = place.and_then(|place| self.servers.of(&place));
-        server.is_some_and(|server| server.capabilities().mailing == Mailing::ByItself)
+        place.is_some_and(|place| self.mails_in(&place))
+    }
+
+    /// Whether the server of a calendar decides by itself whom it mails.
+    fn mails_in(&self, place: &Container) -> bool {
+        self.servers.of(place).is_some_and(|server| server.capabilities().mailing == Mailing::ByItself)
+    }
+
+    /// Whether what is new in a calendar is to be made without its attendees, because they would be mailed unplanned.
+    pub(super) fn leaves_uninvited(&self, place: &Container, draft: &Appointment, mail: MailPlan) -> bool {
+        mail == MailPlan::SILENT && self.mails_in(place) && engine::mail_for_create(draft, true).budget.total() > 0
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
-use daybridge::connector::graph::recurrence::rule;
+use daybridge::connector::graph::recurrence::{read, rule, written};
 use daybridge::connector::graph::wire::{entity_tag, expand, filter_property, property_id};
 use daybridge::connector::graph::{map, write};
 use daybridge::connector::property::{NamedProperty, PropertyKind, STAMP_SET};
+use daybridge::model::recurrence::Rule;
 use daybridge::model::{
     Address, Appointment, Attendee, AttendeeKind, Field, Importance, Key, Person, Response, Role, Scalar, Sensitivity,
     ShowAs, Status, Time, Zone,
@@ -308,7 +309,7 @@ fn the_token_of_a_create_is_the_same_for_a_repeat_alone() {
 }
 
 #[test]
-fn recurrences_are_recognised() {
+fn recurrences_are_recognised_and_written_as_they_were_read() {
     let table = [
         (
             json!({"pattern": {"type": "daily", "interval": 1}, "range": {"type": "noEnd", "startDate": "2027-02-08"}}),
@@ -323,27 +324,43 @@ fn recurrences_are_recognised() {
             "FREQ=MONTHLY;BYMONTHDAY=28,29,30,31;BYSETPOS=-1;UNTIL=20271231",
         ),
         (
-            json!({"pattern": {"type": "relativeMonthly", "interval": 3, "daysOfWeek": ["tuesday"], "index": "last"}}),
+            json!({"pattern": {"type": "relativeMonthly", "interval": 3, "daysOfWeek": ["tuesday"], "index": "last"}, "range": {"type": "noEnd"}}),
             "FREQ=MONTHLY;INTERVAL=3;BYDAY=-1TU",
         ),
         (
-            json!({"pattern": {"type": "relativeMonthly", "interval": 1, "daysOfWeek": ["saturday", "sunday"]}}),
+            json!({"pattern": {"type": "relativeMonthly", "interval": 1, "daysOfWeek": ["saturday", "sunday"]}, "range": {"type": "noEnd"}}),
             "FREQ=MONTHLY;BYDAY=SA,SU;BYSETPOS=1",
         ),
         (
-            json!({"pattern": {"type": "absoluteYearly", "interval": 1, "dayOfMonth": 8, "month": 2}}),
+            json!({"pattern": {"type": "absoluteYearly", "interval": 1, "dayOfMonth": 8, "month": 2}, "range": {"type": "noEnd"}}),
             "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=8",
         ),
         (
-            json!({"pattern": {"type": "relativeYearly", "interval": 1, "daysOfWeek": ["monday"], "index": "second", "month": 5}}),
-            "FREQ=YEARLY;BYMONTH=5;BYDAY=2MO",
+            json!({"pattern": {"type": "relativeYearly", "interval": 2, "daysOfWeek": ["monday"], "index": "second", "month": 5}, "range": {"type": "noEnd"}}),
+            "FREQ=YEARLY;INTERVAL=2;BYMONTH=5;BYDAY=2MO",
         ),
+        (
+            json!({"pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"]}, "range": {"type": "noEnd"}}),
+            "FREQ=WEEKLY;BYDAY=MO;WKST=SU",
+        ),
+        (json!({"pattern": {"type": "daily", "interval": 1}}), "X-GRAPH=daily"),
+        (json!({"pattern": {"type": "daily", "interval": 0}, "range": {"type": "noEnd"}}), "X-GRAPH=daily"),
+        (json!({"pattern": {"type": "daily", "interval": 1}, "range": {"type": "someDay"}}), "X-GRAPH=daily"),
         (json!({"pattern": {"type": "hourly", "interval": 1}}), "X-GRAPH=hourly"),
         (json!({"pattern": {"type": "weekly", "interval": 1, "daysOfWeek": []}}), "X-GRAPH=weekly"),
         (json!({}), "X-GRAPH=nothing"),
     ];
     for (recurrence, expected) in table {
         assert_eq!(rule(&serde_json::from_value(recurrence).unwrap()), expected);
+        // What is understood is written as it was read.
+        if let Some(rule) = Rule::parse(expected) {
+            let written = written(rule, "2027-02-08".parse().unwrap(), "UTC");
+            assert_eq!(
+                (&written["range"]["startDate"], &written["range"]["recurrenceTimeZone"]),
+                (&json!("2027-02-08"), &json!("UTC"))
+            );
+            assert_eq!(read(&serde_json::from_value(written).unwrap()), Some(rule), "{expected}");
+        }
         assert!(
             appointment(json!({"recurrence": {"pattern": {"type": "hourly"}}})).recurrence.is_some(),
             "never dropped"

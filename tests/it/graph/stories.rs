@@ -42,6 +42,31 @@ async fn s31_a_first_pass_makes_meetings_without_their_attendees_and_says_so() {
 }
 
 #[tokio::test]
+async fn s31_a_first_pass_makes_a_series_without_its_attendees_and_says_so() {
+    let mut host = host("").await;
+    let mut ids = Vec::new();
+    for offset in 20..24 {
+        let booking = Booking::at("Old series", &day(offset), 9, SUSAN).with_user(TERRY);
+        ids.push(host.crm().book(&booking.with("Comm_RecurrenceId", json!(31))).await);
+    }
+    host.settle().await;
+    let calendar = host.outlook("susan.maye").calendar().await;
+    assert_eq!(
+        calendar.iter().map(|one| (one.subject.as_str(), one.attendees.len())).collect::<Vec<_>>(),
+        [("Old series", 0)]
+    );
+    assert_eq!(host.crm().links(&ids[0]).await.len(), 2, "who is to come stays in the CRM");
+    let trace = host.trace("crm-series:31").await;
+    assert!(trace.contains("made without its attendees"), "{trace}");
+    // One occurrence, edited later, is an exception that mails nobody either.
+    host.crm().patch("Communication", &ids[2], &json!({"Comm_Location": "Room 7"})).await;
+    host.settle().await;
+    let view = host.outlook("susan.maye").view(&utc(&day(20), 0), &utc(&day(24), 0)).await;
+    assert_eq!(view.iter().map(|one| one.location.as_str()).collect::<Vec<_>>(), ["", "", "Room 7", ""]);
+    host.oracle(5, Mails::NONE).await;
+}
+
+#[tokio::test]
 async fn a_change_of_a_meeting_that_is_over_is_not_written_where_it_would_be_mailed() {
     let mut host = settled("").await;
     // A meeting of Outlook's own, over by now, with a guest who was invited.

@@ -142,9 +142,23 @@ async fn a_series_shows_its_instances_and_keeps_exceptions() {
     let view = sim.get(&format!("/users/{SUSAN}/calendarView?{window}&$orderby=start/dateTime")).await;
     assert_eq!(view.column("type"), ["occurrence", "exception", "occurrence"]);
     assert_eq!(view.column("subject"), ["Weekly", "Moved", "Weekly"]);
-    let master = sim.get(&format!("{path}?$select=subject,cancelledOccurrences&$expand=exceptionOccurrences")).await;
-    assert_eq!(master.body["cancelledOccurrences"].as_array().map(Vec::len), Some(1));
+    // What happened to single instances is told by the master alone, and only if it is selected as well as expanded.
+    let query = "$select=subject,cancelledOccurrences,exceptionOccurrences&$expand=exceptionOccurrences";
+    let master = sim.get(&format!("{path}?{query}")).await;
+    let cancelled = master.body["cancelledOccurrences"].as_array().expect("a list");
+    assert!(
+        cancelled.len() == 1 && cancelled[0].as_str().is_some_and(|id| id.ends_with(".2027-02-22")),
+        "{cancelled:?}"
+    );
     assert_eq!(master.body["exceptionOccurrences"][0]["subject"], "Moved");
+    let few = sim.get(&format!("{path}?{query}($select=originalStart)")).await;
+    let exception = few.body["exceptionOccurrences"][0].as_object().expect("an exception");
+    assert_eq!((&exception["id"], &exception["originalStart"]), (&json!(second), &answer.body["originalStart"]));
+    assert!(!exception.contains_key("subject"), "{exception:?}");
+    let unselected = sim.get(&format!("{path}?$expand=exceptionOccurrences")).await;
+    assert!(unselected.body.get("exceptionOccurrences").is_none());
+    let listed = sim.get(&format!("/users/{SUSAN}/events?{query}")).await;
+    assert_eq!((listed.column("subject"), listed.body["value"][0].get("exceptionOccurrences")), (vec!["Weekly"], None));
     assert_eq!(sim.get(&format!("/users/{SUSAN}/events")).await.column("type"), ["seriesMaster"]);
     sim.stop().await;
 }

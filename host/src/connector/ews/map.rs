@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use super::config::{EwsConfig, NamedProperty, PropertyKind};
 use super::recurrence;
 use super::wire::{self, CalendarItem, Property};
+use crate::connector::exchange::{self, NoPattern};
 use crate::connector::{html, zones};
 use crate::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Importance, Item, ItemRef, Key, Person,
@@ -59,15 +60,9 @@ pub fn item(wire: &CalendarItem, mailbox: &Address, config: &EwsConfig) -> Resul
     })
 }
 
-/// The day that names an occurrence: what clocks in the series' zone show at its original start. Of a series in a zone that no
-/// table knows the day in UTC, which names it as well.
+/// The day that names an occurrence of a master in that zone.
 pub fn original_day(start: DateTime<Utc>, master: &Appointment, zone: Option<&str>) -> NaiveDate {
-    let zone = self::zone(zone);
-    match (&master.time, &zone) {
-        (Time::AllDay { .. }, _) => nearest_midnight(start, &zone),
-        (Time::Timed(_), Zone::Iana(zone)) => start.with_timezone(zone).date_naive(),
-        (Time::Timed(_), Zone::Unknown(_)) => start.date_naive(),
-    }
+    exchange::original_day(start, master.time.is_all_day(), Some(&self::zone(zone)), None)
 }
 
 /// Our stamp on the item.
@@ -157,19 +152,9 @@ fn time(wire: &CalendarItem) -> Result<Time, MapError> {
         return Ok(Time::timed(start, end, start_zone));
     }
     let end_zone = wire.end_zone.as_deref().map_or_else(|| start_zone.clone(), |name| zone(Some(name)));
-    let first = nearest_midnight(start, &start_zone);
-    let after = nearest_midnight(end, &end_zone);
+    let first = exchange::nearest_midnight(start, Some(&start_zone), None);
+    let after = exchange::nearest_midnight(end, Some(&end_zone), None);
     Ok(Time::AllDay { first, last: after.pred_opt().unwrap_or(after).max(first) })
-}
-
-/// The day whose beginning is nearest to the instant. The item's zone makes it exact; some clients write another zone's
-/// midnight, or a zone no table knows, and are off by some hours, never by half a day.
-fn nearest_midnight(at: DateTime<Utc>, zone: &Zone) -> NaiveDate {
-    let local = match zone {
-        Zone::Iana(zone) => at.with_timezone(zone).naive_local(),
-        Zone::Unknown(_) => at.naive_utc(),
-    };
-    (local + TimeDelta::hours(12)).date()
 }
 
 fn zone(name: Option<&str>) -> Zone {
@@ -312,16 +297,9 @@ pub fn changes<'a>(
 /// The recurrence of a new series.
 ///
 /// # Errors
-/// [`recurrence::NoPattern`] if it is not understood or EWS cannot say it.
-pub fn written_recurrence(found: &Recurrence, time: &Time) -> Result<Property, recurrence::NoPattern> {
-    let first = match time {
-        Time::AllDay { first, .. } => *first,
-        Time::Timed(span) => match &span.zone {
-            Zone::Iana(zone) => span.start.with_timezone(zone).date_naive(),
-            Zone::Unknown(_) => return Err(recurrence::NoPattern),
-        },
-    };
-    let rule = found.rule().ok_or(recurrence::NoPattern)?;
+/// [`NoPattern`] if it is not understood or EWS cannot say it.
+pub fn written_recurrence(found: &Recurrence, time: &Time) -> Result<Property, NoPattern> {
+    let (rule, first) = exchange::new_series(found, time)?;
     recurrence::written(rule, first).map(Property::Recurrence)
 }
 

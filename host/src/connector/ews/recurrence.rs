@@ -8,6 +8,7 @@ use chrono::{NaiveDate, Weekday};
 
 use super::soap::Xml;
 use super::wire::Recurrence;
+use crate::connector::exchange::NoPattern;
 use crate::model::recurrence::{Days, Index, Pattern, Range, Rule};
 
 const DAYS: [(&str, Weekday); 7] = [
@@ -42,11 +43,6 @@ const INDEXES: [(&str, Index); 5] = [
 ];
 /// Sets of days that have a name; in patterns by place in the month no other set of several days can be written.
 const SETS: [(&str, Days); 3] = [("Day", Days::ALL), ("Weekday", Days::WEEKDAYS), ("WeekendDay", Days::WEEKEND)];
-
-/// A rule that EWS has no pattern for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Exchange has no pattern for this recurrence")]
-pub struct NoPattern;
 
 /// The RRULE value of a recurrence. An unknown pattern gives `X-EWS=<its name>`, which no reader takes for a rule.
 pub fn rule(recurrence: &Recurrence) -> String {

@@ -28,7 +28,7 @@ use crate::model::Address;
 /// More parts Graph does not take in one batch.
 pub const BATCH_MAX: usize = 20;
 /// Pages of one list: half a million rows, far beyond what a calendar or a directory of one host holds.
-const PAGES_MAX: usize = 5_000;
+pub const PAGES_MAX: usize = 5_000;
 /// Longest text of the server's that is passed on.
 const TEXT_MAX: usize = 300;
 

@@ -3,13 +3,14 @@
 //! Promises: pure. An all-day appointment is two dates on both ways; zones are only asked where its midnights are. A zone that
 //! no table knows is kept as it came. Must not know: requests, answers, connections.
 
-use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use super::config::GraphConfig;
 use super::recurrence;
 use super::wire::{self, DateTimeTimeZone, Event};
+use crate::connector::exchange::{self, NoPattern};
 use crate::connector::property::{NamedProperty, PropertyKind};
 use crate::connector::{html, zones};
 use crate::model::{
@@ -29,7 +30,8 @@ pub enum MapError {
     Body(#[source] html::Unreadable),
 }
 
-/// The event of a mailbox, with version, keys and role. `home` is the mailbox's zone, where it is known.
+/// The event of a mailbox, with version, keys and role. `home` is the mailbox's zone, where it is known. To which series an
+/// occurrence belongs, its event does not say: that is the caller's to add.
 ///
 /// # Errors
 /// [`MapError`] if it has no version, start, end or readable body.
@@ -44,11 +46,13 @@ pub fn item(event: &Event, mailbox: &Address, home: Option<Tz>, config: &GraphCo
             own.responded = status.time.as_deref().and_then(answered);
         }
     }
+    // An occurrence shows the properties of its series, which must not lead to it; so does its UID, which is its own.
+    let is_part = event.master_id().is_some();
     Ok(Item {
         at: ItemRef { container: Container::Mailbox(mailbox.clone()), id: event.id.clone() },
         version: Version(event.version().ok_or(MapError::Missing("version"))?),
-        uid: event.uid.clone().filter(|uid| !uid.is_empty()),
-        stamp: stamp(event, config),
+        uid: event.uid.clone().filter(|uid| !is_part && !uid.is_empty()),
+        stamp: stamp(event, config).filter(|_| !is_part),
         role,
         series: None,
         appointment,
@@ -137,36 +141,46 @@ fn plain(text: &str) -> String {
 fn time(event: &Event, home: Option<Tz>) -> Result<Time, MapError> {
     let start = event.start.as_ref().ok_or(MapError::Missing("start"))?;
     let end = event.end.as_ref().ok_or(MapError::Missing("end"))?;
-    let zone = |name: &Option<String>| name.as_deref().filter(|name| !name.is_empty()).map(zones::from_any);
-    let start_zone = zone(&event.original_start_time_zone);
+    let start_zone = zone(event);
     let (from, to) = (instant(start).ok_or(MapError::Missing("start"))?, instant(end).ok_or(MapError::Missing("end"))?);
     if event.is_all_day != Some(true) {
         return Ok(Time::timed(from, to, start_zone.unwrap_or(Zone::UTC)));
     }
-    let end_zone = zone(&event.original_end_time_zone).or_else(|| start_zone.clone());
-    let first = nearest_midnight(from, start_zone.as_ref(), home);
-    let after = nearest_midnight(to, end_zone.as_ref(), home);
+    let end_zone = named_zone(event.original_end_time_zone.as_deref()).or_else(|| start_zone.clone());
+    let first = exchange::nearest_midnight(from, start_zone.as_ref(), home);
+    let after = exchange::nearest_midnight(to, end_zone.as_ref(), home);
     Ok(Time::AllDay { first, last: after.pred_opt().unwrap_or(after).max(first) })
 }
 
-/// The day whose beginning is nearest to the instant: in the zone the event was made in, else in the mailbox's. A client that
-/// wrote another zone's midnight is off by some hours, never by half a day.
-fn nearest_midnight(at: DateTime<Utc>, zone: Option<&Zone>, home: Option<Tz>) -> NaiveDate {
-    let local = match (zone, home) {
-        (Some(Zone::Iana(zone)), _) => at.with_timezone(zone).naive_local(),
-        (Some(Zone::Unknown(_)) | None, Some(home)) => at.with_timezone(&home).naive_local(),
-        (Some(Zone::Unknown(_)) | None, None) => at.naive_utc(),
-    };
-    (local + TimeDelta::hours(12)).date()
+/// The zone an event is reckoned in: that of its recurrence, else the one it was made in.
+pub fn zone(event: &Event) -> Option<Zone> {
+    let range = event.recurrence.as_ref().and_then(|recurrence| recurrence.range.as_ref());
+    let of_series = range.and_then(|range| named_zone(range.recurrence_time_zone.as_deref()));
+    of_series
+        .filter(|zone| matches!(zone, Zone::Iana(_)))
+        .or_else(|| named_zone(event.original_start_time_zone.as_deref()))
+}
+
+fn named_zone(name: Option<&str>) -> Option<Zone> {
+    name.filter(|name| !name.is_empty()).map(zones::from_any)
+}
+
+/// The day that names an occurrence of a master.
+pub fn original_day(start: DateTime<Utc>, master: &Event, home: Option<Tz>) -> NaiveDate {
+    exchange::original_day(start, master.is_all_day == Some(true), zone(master).as_ref(), home)
+}
+
+/// A moment with its offset.
+pub fn moment(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text.trim()).ok().map(|at| at.to_utc())
 }
 
 /// The instant of a date and time of an answer. Every request asks for UTC; a server that answers in a zone says which.
 pub fn instant(at: &DateTimeTimeZone) -> Option<DateTime<Utc>> {
-    let text = at.date_time.trim();
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.to_utc());
+    if let Some(moment) = moment(&at.date_time) {
+        return Some(moment);
     }
-    let local: NaiveDateTime = text.parse().ok()?;
+    let local: NaiveDateTime = at.date_time.trim().parse().ok()?;
     match at.time_zone.as_deref().map_or(Zone::UTC, zones::from_any) {
         Zone::Iana(zone) => match zone.from_local_datetime(&local) {
             LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.to_utc()),
@@ -220,7 +234,7 @@ fn response(word: Option<&str>) -> Response {
 
 /// When somebody answered; the year 1 stands for "never".
 fn answered(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text.trim()).ok().map(|at| at.to_utc()).filter(|at| at.year() > 1)
+    moment(text).filter(|at| at.year() > 1)
 }
 
 fn scalar(kind: PropertyKind, text: &str) -> Option<Scalar> {
@@ -248,6 +262,19 @@ pub fn new_event(draft: &Appointment, stamp: &Key, transaction: &str, day_zone: 
         list.push(own);
     }
     Value::Object(event)
+}
+
+/// The recurrence of a new series, in the zone its times are written in.
+///
+/// # Errors
+/// [`NoPattern`] if it is not understood, or Graph cannot say its zone.
+pub fn written_recurrence(found: &Recurrence, time: &Time, day_zone: Tz) -> Result<Value, NoPattern> {
+    let (rule, first) = exchange::new_series(found, time)?;
+    let zone = match time {
+        Time::Timed(span) => span.zone.clone(),
+        Time::AllDay { .. } => Zone::Iana(day_zone),
+    };
+    Ok(recurrence::written(rule, first, zones::to_windows(&zone).ok_or(NoPattern)?))
 }
 
 /// What carries some fields of an appointment. A field Graph lets nobody write, or a custom field without a property in the

@@ -12,9 +12,13 @@ use super::recurrence::PatternedRecurrence;
 use crate::connector::property::{NamedProperty, PropertyKind};
 
 /// The fields an appointment is made of. Own properties are asked for by [`expand`].
-pub const SELECT: &str = "id,changeKey,iCalUId,transactionId,subject,body,start,end,originalStartTimeZone,originalEndTimeZone,isAllDay,location,attendees,organizer,isOrganizer,responseStatus,isReminderOn,reminderMinutesBeforeStart,showAs,sensitivity,importance,categories,isCancelled,type,seriesMasterId,recurrence,isOnlineMeeting,onlineMeeting,onlineMeetingUrl";
+pub const SELECT: &str = "id,changeKey,iCalUId,transactionId,subject,body,start,end,originalStartTimeZone,originalEndTimeZone,isAllDay,location,attendees,organizer,isOrganizer,responseStatus,isReminderOn,reminderMinutesBeforeStart,showAs,sensitivity,importance,categories,isCancelled,type,seriesMasterId,recurrence,isOnlineMeeting,onlineMeeting,onlineMeetingUrl,originalStart";
 /// What leads an event to its pair.
 pub const SELECT_KEYS: &str = "id,changeKey,iCalUId,type,seriesMasterId";
+/// What a master says of its occurrences, with [`EXPAND_EXCEPTIONS`].
+pub const SELECT_MASTER: &str =
+    "id,changeKey,iCalUId,type,seriesMasterId,isAllDay,originalStartTimeZone,recurrence,exceptionOccurrences";
+pub const EXPAND_EXCEPTIONS: &str = "exceptionOccurrences($select=id,originalStart)";
 
 /// `event`, as far as it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -51,6 +55,12 @@ pub struct Event {
     pub kind: Option<String>,
     pub series_master_id: Option<String>,
     pub recurrence: Option<PatternedRecurrence>,
+    /// Of an instance: when its series has it begin, wherever it was moved since.
+    pub original_start: Option<String>,
+    /// Of a master that was asked for them: its changed instances.
+    pub exception_occurrences: Option<Vec<Event>>,
+    #[serde(rename = "exceptionOccurrences@odata.nextLink")]
+    pub exceptions_next: Option<String>,
     pub is_online_meeting: Option<bool>,
     pub online_meeting: Option<OnlineMeeting>,
     pub online_meeting_url: Option<String>,
@@ -234,12 +244,15 @@ impl Event {
         }
     }
 
+    /// Of an instance of a series its master.
+    pub fn master_id(&self) -> Option<&str> {
+        let is_instance = matches!(self.kind.as_deref(), Some("occurrence" | "exception"));
+        self.series_master_id.as_deref().filter(|master| is_instance && !master.is_empty())
+    }
+
     /// An instance of a series stands for its master.
     pub fn whole_id(&self) -> &str {
-        match (self.kind.as_deref(), &self.series_master_id) {
-            (Some("occurrence" | "exception"), Some(master)) if !master.is_empty() => master,
-            _ => &self.id,
-        }
+        self.master_id().unwrap_or(&self.id)
     }
 }
 

@@ -52,18 +52,25 @@ impl GraphConnector {
         mail: Mail,
     ) -> Result<Item, Error> {
         let act = Act::new("create an appointment", mailbox);
-        if draft.recurrence.is_some() {
-            let error = self.client.error(act, Problem::Unsupported);
-            return Err(error.caused_by("a series cannot be written yet, and must not become a single appointment"));
-        }
         if mail == Mail::Silent && !invited(draft, mailbox).is_empty() {
             return Err(self.unasked(act));
         }
         let zone = self.day_zone(draft, mailbox).await?;
+        // What cannot be said must not become a single appointment.
+        let recurrence = match &draft.recurrence {
+            Some(found) => Some(
+                map::written_recurrence(found, &draft.time, zone)
+                    .map_err(|error| self.client.error(act, Problem::Unsupported).caused_by(error))?,
+            ),
+            None => None,
+        };
         let url = self.client.of_mailbox(mailbox, &["events"], &[]);
         for generation in 0..GENERATIONS_MAX {
             let token = transaction(stamp, mailbox, generation);
-            let body = map::new_event(draft, stamp, &token, zone, self.config());
+            let mut body = map::new_event(draft, stamp, &token, zone, self.config());
+            if let (Some(body), Some(recurrence)) = (body.as_object_mut(), &recurrence) {
+                body.insert("recurrence".into(), recurrence.clone());
+            }
             match self.client.write(act, Method::POST, url.clone(), Some(&body), None).await? {
                 Ok(response) => {
                     let event: Event = self.client.read(act, response)?;
@@ -131,7 +138,8 @@ impl GraphConnector {
         let what = format!("update appointment {}", short(id));
         let act = Act::new(&what, mailbox);
         if patch.set.contains_key(&Field::Recurrence) {
-            return Err(self.client.error(act, Problem::Unsupported).caused_by("a series cannot be written yet"));
+            let error = self.client.error(act, Problem::Unsupported);
+            return Err(error.caused_by("the pattern of a series that is there is changed in Exchange alone"));
         }
         if mail == Mail::Silent && self.would_mail(act, mailbox, id, patch, after).await? {
             return Err(self.unasked(act));

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 use chrono_tz::Tz;
 
+use super::super::unasked::WITHOUT_ATTENDEES;
 use super::super::{Trouble, Worker};
 use super::{Spread, occurrence_window};
 use crate::connector::Problem;
@@ -19,8 +20,8 @@ use crate::engine;
 use crate::ledger::{Entry, Event, State};
 use crate::model::recurrence::{Rule, recognise};
 use crate::model::{
-    Cause, Change, Container, Direction, Instance, Item, Key, Known, Recurrence, Side, Status, Time, Version, Zone,
-    instant_of,
+    Cause, Change, Container, Direction, Instance, Item, Key, Known, MailBudget, Recurrence, Side, Status, Time,
+    Version, Zone, instant_of,
 };
 use crate::rules::{Call, Draft, Rules, Verdict};
 
@@ -30,6 +31,14 @@ struct Found {
     /// The one that most of the others are like; content and time of day of the series.
     model: Item,
     zone: Option<Tz>,
+}
+
+/// The master of a series in Exchange.
+struct Made {
+    master: Item,
+    mail: MailBudget,
+    /// It was made without its attendees.
+    uninvited: bool,
 }
 
 impl Worker {
@@ -60,24 +69,28 @@ impl Worker {
         let single = |rows: Vec<Item>| Ok(kept_single(&entry, rows));
         let Some(found) = found(&rows).filter(|_| free.len() == rows.len()) else { return single(free) };
         let Some((draft, home)) = self.draft(&entry.key, &found, rules).await? else { return single(free) };
-        let master = match self.make(&entry.key, &draft, &home, changes).await {
-            Ok(master) => master,
+        let made = match self.make(&entry.key, &draft, &home, changes).await {
+            Ok(made) => made,
             // A server that cannot hold it, or has no such pattern.
             Err(Trouble::Server { error, .. }) if error.problem == Problem::Unsupported => return single(free),
             Err(trouble) => return Err(trouble),
         };
-        let mut made = Entry {
-            uid: master.uid.clone(),
-            exchange: Some(Known::from(&master)),
+        let series = Entry {
+            uid: made.master.uid.clone(),
+            crm: None,
+            exchange: Some(Known::from(&made.master)),
             state: State::Live,
             generation: Some(rules.generation()),
             ..entry
         };
-        made.crm = None;
-        let event = Event::new(self.clock.now(), "created in Exchange")
-            .note(format!("a series of {} communications, recognised by its days", rows.len()));
-        self.ledger.record(&made, vec![event]).await?;
-        self.pair_up(&master, &found, rows).await
+        let mut note = format!("a series of {} communications, recognised by its days", rows.len());
+        if made.uninvited {
+            note = format!("{note}; {WITHOUT_ATTENDEES}");
+        }
+        let mut event = Event::new(self.clock.now(), "created in Exchange").note(note);
+        event.mail = made.mail;
+        self.ledger.record(&series, vec![event]).await?;
+        self.pair_up(&made.master, &found, rows).await
     }
 
     /// Whether the rules pass it, and where it belongs.
@@ -107,10 +120,10 @@ impl Worker {
     }
 
     /// The master: the one an earlier run made, or a new one.
-    async fn make(&self, key: &Key, draft: &Draft, home: &Container, changes: &[Change]) -> Result<Item, Trouble> {
+    async fn make(&self, key: &Key, draft: &Draft, home: &Container, changes: &[Change]) -> Result<Made, Trouble> {
         let server = self.servers.of(home).ok_or(Trouble::NotSynchronized)?;
-        if let Some(made) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
-            return Ok(made);
+        if let Some(master) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
+            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false });
         }
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let past = draft.appointment.time.is_past(self.clock.now());
@@ -118,10 +131,14 @@ impl Worker {
         self.ask_mail_cap(mail.budget.total()).await?;
         let mut wanted = draft.appointment.clone();
         wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
-        let made = self.ask(&server, home, server.create(home, &wanted, key, mail.mail)).await?;
+        let uninvited = self.leaves_uninvited(home, &wanted, mail);
+        if uninvited {
+            wanted.attendees.clear();
+        }
+        let master = self.ask(&server, home, server.create(home, &wanted, key, mail.mail)).await?;
         self.counts.exchange_writes.fetch_add(1, Ordering::Relaxed);
         self.counts.add_mail(mail.budget);
-        Ok(made)
+        Ok(Made { master, mail: mail.budget, uninvited })
     }
 
     /// Pairs each communication with its occurrence. What both agree on is what the series was made of: where a communication

@@ -2,7 +2,7 @@
 //!
 //! Promises: only fields that every coming occurrence now shows alike in the CRM, and that none of them has of its own in
 //! Exchange; times are left to the occurrences, because moving a master makes Exchange forget its exceptions. One
-//! update is mailed instead of many. Must not know: how the other occurrences are worked off (each finds that both sides
+//! update is mailed instead of many, and what a server mails beside it is declared, too. Must not know: how the other occurrences are worked off (each finds that both sides
 //! have the same already).
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::super::consider::Decision;
 use super::super::{Trouble, Worker};
 use crate::engine::same_value;
 use crate::ledger::{Entry, State};
-use crate::model::{Appointment, Container, Field, Item, ItemRef, Key, Patch, Role, Seen};
+use crate::model::{Appointment, Container, Field, Item, ItemRef, Key, MailBudget, Patch, Role, Seen};
 
 /// Fewer occurrences are no "all of them".
 const OCCURRENCES_MIN: usize = 2;
@@ -43,13 +43,43 @@ impl Worker {
         let server = self.servers.of(&at.container).ok_or(Trouble::NotSynchronized)?;
         let mut after = master.appointment.clone();
         patch.apply(&mut after)?;
+        let apart = match decision.mail.budget.total() {
+            0 => 0,
+            _ => self.ask(&server, &at.container, server.told_apart(&at)).await?,
+        };
+        let more = MailBudget { updates: decision.mail.budget.updates.saturating_mul(apart), ..MailBudget::NONE };
+        if let Err(trouble) = self.grant_more(decision, more).await {
+            self.unmail(decision.mail.budget.total());
+            return Err(trouble);
+        }
         tracing::info!(appointment.key = %key, "A change of all occurrences is written to the series");
         let request = server.update(&at, &master.version, patch, &after, decision.mail.mail);
-        self.ask(&server, &at.container, request).await?;
-        match self.ask(&server, &at.container, server.occurrence(&at, *date)).await? {
-            Seen::Present(item) => Ok(Some(*item)),
-            Seen::Deleted | Seen::Absent => Err(Trouble::Undecided),
+        let written = self.ask(&server, &at.container, request).await;
+        if !decision.by_person && written.as_ref().is_err_and(Trouble::is_conflict) {
+            self.unmail(more.total());
         }
+        let whole = written?;
+        self.counts.add_mail(more);
+        let Seen::Present(item) = self.ask(&server, &at.container, server.occurrence(&at, *date)).await? else {
+            return Err(Trouble::Undecided);
+        };
+        let follows = |field| same_value(&item.appointment.get(field), &whole.appointment.get(field));
+        if patch.set.keys().all(follows) {
+            return Ok(Some(*item));
+        }
+        // An exception keeps what it has of its own, whatever becomes of its series.
+        let mut after = item.appointment.clone();
+        patch.apply(&mut after)?;
+        self.grant_more(decision, decision.mail.budget).await?;
+        let request = server.update(&item.at, &item.version, patch, &after, decision.mail.mail);
+        let item = self.ask(&server, &at.container, request).await?;
+        self.counts.add_mail(decision.mail.budget);
+        Ok(Some(item))
+    }
+
+    /// Grants mails beside those the decision was granted already.
+    async fn grant_more(&self, decision: &Decision, more: MailBudget) -> Result<(), Trouble> {
+        if decision.by_person { Ok(()) } else { self.ask_mail_cap(more.total()).await }
     }
 
     /// Whether every coming occurrence shows the same new values in the CRM, where Exchange has what it has here.

@@ -102,3 +102,26 @@ async fn s34_a_change_of_all_occurrences_is_one_update_and_no_exceptions() {
     assert!(shown.len() == 5 && shown.iter().all(|one| one.location == "Room 9"));
     host.oracle(6, Mails::new(1, 1, 0)).await;
 }
+
+#[tokio::test]
+async fn s34_a_change_of_all_is_written_to_an_exception_by_itself_and_every_mail_is_declared() {
+    let mut host = TestHost::settled().await;
+    let ids = book(&host, "Stand-up", 23, &days(10..15)).await;
+    host.settle().await;
+    let later =
+        json!({"Comm_DateTime": format!("{}T15:00:00", day(10)), "Comm_ToDateTime": format!("{}T16:00:00", day(10))});
+    host.crm().patch("Communication", &ids[0], &later).await;
+    host.settle().await;
+    for id in &ids {
+        host.crm().patch("Communication", id, &json!({"Comm_Location": "Room 9"})).await;
+    }
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    assert_eq!(outlook.by_subject("Stand-up").await.expect("one series").location, "Room 9");
+    let shown = shown(&host, "susan.maye", 10, 15).await;
+    assert_eq!(shown.iter().map(|one| one.location.as_str()).collect::<Vec<_>>(), ["Room 9"; 5]);
+    assert_eq!(shown[0].start, utc(&day(10), 15), "it keeps its hour");
+    // The exception's hour, the series, the exception's place; a server that mails by itself tells of the exception again.
+    let unasked = u64::from(!host.servers.reach.writes_silently());
+    host.oracle(6, Mails::new(1, 3 + unasked, 0)).await;
+}

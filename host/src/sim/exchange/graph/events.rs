@@ -160,7 +160,7 @@ pub fn instances(scene: &Scene<'_>, id: &str) -> Result<Answer, Refused> {
 }
 
 fn views(scene: &Scene<'_>, views: Vec<View<'_>>, what: &str) -> Result<Answer, Refused> {
-    let shape = Shape::read(scene.request)?;
+    let shape = Shape::read(scene.request)?.of_list();
     let views = filtered(scene.request, views)?;
     let context = scene.context(what);
     page(scene.request, &context, scene.settings.page_size, views, |view| shape.write(*view)).map(Answer::ok)

@@ -40,18 +40,23 @@ pub struct Shape {
     select: Option<Vec<String>>,
     /// Extended properties as the request names them.
     properties: Vec<(String, PropertyName)>,
-    exceptions: bool,
+    /// Which properties of a series' exceptions are shown, if they are.
+    exceptions: Option<Vec<String>>,
 }
 
 impl Shape {
     pub fn read(request: &Request) -> Result<Self, Refused> {
         let mut shape =
-            Self { look: look(request)?, select: select(request), properties: Vec::new(), exceptions: false };
+            Self { look: look(request)?, select: select(request), properties: Vec::new(), exceptions: None };
         for part in request.option("expand").map(parts).unwrap_or_default() {
             let (name, options) = part.split_once('(').unwrap_or((&part, ""));
             match name.trim().to_ascii_lowercase().as_str() {
                 "singlevalueextendedproperties" => shape.properties = properties(options)?,
-                "exceptionoccurrences" => shape.exceptions = true,
+                // Asked for by $select as well [event]; a part without names of its own shows the selected ones.
+                "exceptionoccurrences" if shape.wants("exceptionOccurrences") => {
+                    shape.exceptions = nested_select(options).or_else(|| shape.select.clone());
+                }
+                "exceptionoccurrences" => {}
                 // None of these exist here.
                 "extensions" | "attachments" | "calendar" | "multivalueextendedproperties" | "instances" => {}
                 other => {
@@ -63,10 +68,23 @@ impl Shape {
         Ok(shape)
     }
 
+    /// What only a GET of the series by its id shows [event] is left out.
+    #[must_use]
+    pub fn of_list(mut self) -> Self {
+        self.exceptions = None;
+        if let Some(names) = &mut self.select {
+            names.retain(|name| !name.eq_ignore_ascii_case("cancelledOccurrences"));
+        }
+        self
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.select.as_ref().is_some_and(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    }
+
     pub fn write(&self, view: View<'_>) -> Value {
         let mut event = event::write(view, &self.look);
-        let wants = |name: &str| self.select.as_ref().is_some_and(|names| names.iter().any(|known| known == name));
-        if wants("cancelledOccurrences") {
+        if self.wants("cancelledOccurrences") {
             event.insert("cancelledOccurrences".into(), cancelled(view, &self.look));
         }
         pick(&mut event, self.select.as_deref());
@@ -78,11 +96,15 @@ impl Shape {
         if !found.is_empty() {
             event.insert("singleValueExtendedProperties".into(), found.into());
         }
-        if self.exceptions && view.original_start.is_none() {
+        if let Some(names) = self.exceptions.as_deref().filter(|_| view.original_start.is_none()) {
             let series = view.item.series.iter();
             let starts = series.flat_map(|series| series.exceptions.keys());
-            let shown: Vec<Value> =
-                starts.map(|start| event::write(view.item.instance(*start), &self.look).into()).collect();
+            let one = |start: &chrono::DateTime<chrono::Utc>| {
+                let mut shown = event::write(view.item.instance(*start), &self.look);
+                pick(&mut shown, Some(names));
+                Value::Object(shown)
+            };
+            let shown: Vec<Value> = starts.map(one).collect();
             event.insert("exceptionOccurrences".into(), shown.into());
         }
         Value::Object(event)
@@ -215,9 +237,19 @@ fn is_system(name: &str) -> bool {
 
 /// The names in `$select`.
 pub fn select(request: &Request) -> Option<Vec<String>> {
-    let names = request.option("select")?;
+    request.option("select").and_then(names)
+}
+
+/// The names in the `$select` of an expanded part, `$select=id,subject;$top=5)`.
+fn nested_select(options: &str) -> Option<Vec<String>> {
+    let options = options.strip_suffix(')').unwrap_or(options);
+    let pairs = options.split(';').filter_map(|option| option.split_once('='));
+    pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("$select")).and_then(|(_, list)| names(list))
+}
+
+fn names(list: &str) -> Option<Vec<String>> {
     let names: Vec<String> =
-        names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
     (!names.is_empty()).then_some(names)
 }
 
