@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod control;
 mod crash;
+mod davmail;
 mod demo;
 mod edges;
 mod engine;

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::error::ExchangeError;
 use super::item::{Attendee, Content, Person, Reply, Role, Value};
-use super::property::{PropertyName, PropertyValue};
+use super::property::{OfServer, PropertyName, PropertyValue};
 use super::series::{Range, Recurrence};
 use super::zones::{When, Zone};
 
@@ -149,7 +149,7 @@ impl Edit<'_> {
                     self.content.plain.insert("Body", Value::Body { html: *html, text: text.clone() });
                 }
             },
-            Change::Property(name, _) if name.is_global_object_id() => {
+            Change::Property(name, _) if name.of_server() == Some(OfServer::GlobalObjectId) => {
                 return Err(read_only("an extended property the server fills"));
             }
             Change::Property(name, value) => {

@@ -11,10 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::ids;
 use super::mime;
-use super::property::{PropertyName, PropertyValue};
+use super::property::{OfServer, PropertyName, PropertyValue};
 use super::schema::Field;
 use super::series::Recurrence;
-use super::zones::Zone;
+use super::zones::{self, Zone};
 
 /// FindItem cuts strings to this many characters [finditem-operation].
 pub const FOUND_TEXT_MAX: usize = 255;
@@ -332,8 +332,18 @@ impl View<'_> {
 
     /// The value of an extended property.
     pub fn property(&self, name: &PropertyName) -> Option<PropertyValue> {
-        if name.is_global_object_id() {
-            return Some(PropertyValue::Single(ids::global_object_id(&self.item.uid)));
+        let own = match name.of_server() {
+            Some(OfServer::GlobalObjectId) => Some(ids::global_object_id(&self.item.uid)),
+            Some(OfServer::Recurring) if self.item.kind == Kind::Appointment => {
+                Some(self.item.series.is_some().to_string())
+            }
+            Some(OfServer::ArticleNumber) => Some(self.item.key.to_string()),
+            Some(OfServer::Created) => Some(zones::written(self.item.created)),
+            Some(OfServer::Modified) => Some(zones::written(self.item.modified)),
+            Some(OfServer::Recurring) | None => None,
+        };
+        if let Some(own) = own {
+            return Some(PropertyValue::Single(own));
         }
         self.content.extended.get(name).or_else(|| self.item.content.extended.get(name)).cloned()
     }

@@ -13,10 +13,11 @@ use super::zones::{self, Zone};
 
 /// The property set that holds GlobalObjectId (3) and CleanGlobalObjectId (0x23).
 const MEETING_SET: &str = "6ed8da90-450b-101b-98da-00aa003f1305";
+const APPOINTMENT_SET: &str = "00062002-0000-0000-c000-000000000046";
 /// Distinguished sets and their GUIDs (MS-OXPROPS 1.3.2).
 const SETS: &[(&str, &str)] = &[
     ("Meeting", MEETING_SET),
-    ("Appointment", "00062002-0000-0000-c000-000000000046"),
+    ("Appointment", APPOINTMENT_SET),
     ("Common", "00062008-0000-0000-c000-000000000046"),
     ("PublicStrings", "00020329-0000-0000-c000-000000000046"),
     ("Address", "00062004-0000-0000-c000-000000000046"),
@@ -154,9 +155,16 @@ impl PropertyName {
         checked(&self.of_type, text).map(PropertyValue::Single)
     }
 
-    /// Whether this is the meeting's GlobalObjectId or CleanGlobalObjectId, which the server fills.
-    pub fn is_global_object_id(&self) -> bool {
-        matches!(&self.name, Name::Numbered { set, id: 3 | 0x23 } if set == MEETING_SET)
+    /// Which of the properties it is that the server fills, if any (MS-OXPROPS).
+    pub fn of_server(&self) -> Option<OfServer> {
+        match &self.name {
+            Name::Numbered { set, id: 3 | 0x23 } if set == MEETING_SET => Some(OfServer::GlobalObjectId),
+            Name::Numbered { set, id: 0x8223 } if set == APPOINTMENT_SET => Some(OfServer::Recurring),
+            Name::Tag(0x0e23) => Some(OfServer::ArticleNumber),
+            Name::Tag(0x3007) => Some(OfServer::Created),
+            Name::Tag(0x3008) => Some(OfServer::Modified),
+            Name::Numbered { .. } | Name::Named { .. } | Name::Tag(_) => None,
+        }
     }
 
     /// The type of the value, or of each value of an array.
@@ -194,6 +202,20 @@ impl PropertyName {
             }
         });
     }
+}
+
+/// Properties that the server fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfServer {
+    /// GlobalObjectId or CleanGlobalObjectId of a meeting.
+    GlobalObjectId,
+    /// PidLidRecurring: whether it is a series.
+    Recurring,
+    /// PidTagInternetArticleNumber: a later item of a folder has a greater one.
+    ArticleNumber,
+    /// PidTagCreationTime, PidTagLastModificationTime.
+    Created,
+    Modified,
 }
 
 /// A checked value in its canonical text.
