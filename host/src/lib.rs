@@ -24,11 +24,15 @@
 //! Echo suppression flags (our own write is recognised by version or content), comparison of two machines' clocks, retry
 //! loops outside the queue, WASI, and any way for a rule to reach the network or a file.
 
+#[cfg(feature = "program")]
 pub mod app;
+#[cfg(feature = "program")]
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "program")]
 pub mod config;
 pub mod connector;
+#[cfg(feature = "program")]
 pub mod control;
 #[cfg(feature = "sim")]
 pub mod demo;
@@ -41,6 +45,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod notify;
 pub mod people;
+#[cfg(feature = "program")]
 pub mod plugin;
 pub mod queue;
 pub mod rules;
