@@ -4,6 +4,7 @@
 //! histories are bounded. [`Ledger::record`] returns when all is on disk: only then may the queue forget the change.
 //! Must not know: connectors, queue, what the content means.
 
+mod begun;
 mod entry;
 mod event;
 mod guards;
@@ -20,6 +21,7 @@ use crate::model::{Container, ItemRef, Key, Version};
 use crate::store::record::{self, Record, RecordError};
 use crate::store::{Batch, SCAN_ROWS_MAX, Store, StoreError, Tree};
 
+pub use self::begun::Begun;
 pub use self::entry::{Entry, State};
 pub use self::event::{EVENT_FIELDS_MAX, EVENT_LIST_MAX, EVENT_TEXT_MAX, Event, FieldChange, Lost};
 pub use self::guards::Counted;
@@ -179,6 +181,7 @@ impl Ledger {
             let old = self.stored(&entry.key)?;
             let mut batch = Batch::new();
             self.index(&mut batch, old.as_ref().map(|(old, _)| old), entry)?;
+            self.end(&mut batch, &entry.key)?;
             let next_event = self.history(&mut batch, &entry.key, old.as_ref().map_or(0, |(_, next)| *next), events)?;
             let stored = StoredEntry::new(entry.clone(), next_event);
             batch.put(ENTRIES, entry.key.to_string(), encode(ENTRIES, &stored)?);

@@ -28,5 +28,6 @@ mod sim_exchange;
 mod sim_graph;
 mod sim_graph_clients;
 mod store;
+mod storm;
 mod tidy;
 mod zones;

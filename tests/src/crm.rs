@@ -15,7 +15,7 @@ pub struct Crm {
 impl Crm {
     pub fn new(base: &str, login: &str, password: &str) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: crate::http::plain(),
             base: base.to_owned(),
             login: login.to_owned(),
             password: password.to_owned(),

@@ -46,7 +46,7 @@ pub const TO_ALL: &str = "SendToAllAndSaveCopy";
 impl Outlook {
     pub fn new(url: &str, address: &str, login: &str, password: &str) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: crate::http::plain(),
             url: url.to_owned(),
             address: address.to_owned(),
             login: login.to_owned(),

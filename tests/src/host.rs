@@ -23,6 +23,7 @@ use daybridge::store::SledStore;
 use crate::crm::Crm;
 use crate::ews::Outlook;
 use crate::guests;
+use crate::http;
 pub use crate::reach::{ONLINE, Reach};
 use crate::wait::wait_for;
 
@@ -124,33 +125,21 @@ responses_column = "comm_responses"
     /// Mails Exchange sent, by kind.
     pub async fn mails(&self) -> Mails {
         let answer = get(&format!("{}_sim/mails", self.exchange.url())).await;
-        let list = answer.as_array().or_else(|| answer["mails"].as_array()).cloned().unwrap_or_default();
-        let mut mails = Mails::default();
-        for mail in list {
-            match mail["kind"].as_str().unwrap_or_default() {
-                "request" | "invitation" => mails.invitations += 1,
-                "update" => mails.updates += 1,
-                "cancellation" => mails.cancellations += 1,
-                _ => {}
-            }
-        }
-        mails
+        let count = |kind: &str| answer["counts"][kind].as_u64().unwrap_or(0);
+        Mails::new(count("request"), count("update"), count("cancellation"))
     }
 
     pub async fn crm_writes(&self) -> u64 {
-        writes(&self.crm.url()).await
+        self.crm.faults().counters().writes
     }
 
     pub async fn exchange_writes(&self) -> u64 {
-        writes(&self.exchange.url()).await
+        self.exchange.faults().counters().writes
     }
 
     /// Requests to both servers so far.
     pub async fn requests(&self) -> (u64, u64) {
-        (
-            get(&format!("{}_sim/counters", self.crm.url())).await["requests"].as_u64().unwrap_or(0),
-            get(&format!("{}_sim/counters", self.exchange.url())).await["requests"].as_u64().unwrap_or(0),
-        )
+        (self.crm.faults().counters().requests, self.exchange.faults().counters().requests)
     }
 }
 
@@ -445,25 +434,21 @@ async fn open(servers: &Servers, data: &Path, more: &str, clock: Arc<AheadClock>
         .unwrap_or_else(|error| panic!("{error}: {}", error.hint()))
 }
 
-async fn writes(url: &str) -> u64 {
-    get(&format!("{url}_sim/counters")).await["writes"].as_u64().unwrap_or(0)
-}
-
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
 pub async fn get(url: &str) -> serde_json::Value {
-    let answer = reqwest::Client::new().get(url).send().await.expect("the simulator answers");
+    let answer = http::plain().get(url).send().await.expect("the simulator answers");
     answer.json().await.expect("JSON")
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
 pub async fn post(url: &str, body: &serde_json::Value) {
-    let answer = reqwest::Client::new().post(url).json(body).send().await.expect("the simulator answers");
+    let answer = http::plain().post(url).json(body).send().await.expect("the simulator answers");
     assert!(answer.status().is_success(), "POST {url}: {}", answer.status());
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
 pub async fn delete(url: &str) {
-    let answer = reqwest::Client::new().delete(url).send().await.expect("the simulator answers");
+    let answer = http::plain().delete(url).send().await.expect("the simulator answers");
     assert!(answer.status().is_success(), "DELETE {url}: {}", answer.status());
 }
 

@@ -10,6 +10,7 @@ pub mod figures;
 pub mod gateway;
 pub mod guests;
 pub mod host;
+pub mod http;
 pub mod program;
 pub mod python;
 pub mod reach;

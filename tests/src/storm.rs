@@ -10,8 +10,12 @@ mod people;
 mod stage;
 mod truth;
 
+use std::time::Duration;
+
+use daybridge::plugin::Engine;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use tokio::task::JoinSet;
 
 pub use act::{Act, Fault};
 use stage::Stage;
@@ -22,6 +26,19 @@ use crate::guests;
 const ROUND: usize = 24;
 /// How often a failing episode is told again to find a shorter one.
 const SHRINK_TRIES: usize = 60;
+/// The longest an act or a coming to rest may take: far above what any takes on a busy machine.
+const STEP_LIMIT: Duration = Duration::from_secs(120);
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    /// Of the first episode; the next one has the next seed.
+    pub seed: u64,
+    pub steps: usize,
+    pub per_episode: usize,
+    /// Episodes told at the same time.
+    pub at_a_time: usize,
+}
 
 /// What was told, and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +49,17 @@ pub struct Told {
     pub rests: usize,
     pub pairs: usize,
     pub mails: u64,
+}
+
+/// What is heard while a storm is told.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// An episode held; all that was told so far.
+    Held { seed: u64, told: &'a Told },
+    /// An episode does not hold and is told again with fewer acts.
+    Broken { seed: u64, why: &'a str },
+    /// It was told again: this many times by now, and so many acts are left.
+    Shrunk { tries: usize, acts: usize },
 }
 
 /// An episode that does not hold.
@@ -51,57 +79,73 @@ impl std::fmt::Display for Broken {
     }
 }
 
+/// How an episode ended that does not hold.
+struct Failure {
+    why: String,
+    /// The acts that were told by then.
+    told: usize,
+}
+
 /// The acts of an episode.
 pub fn acts(seed: u64, steps: usize) -> Vec<Act> {
     let mut random = SmallRng::seed_from_u64(seed);
     (0..steps).map(|_| Act::random(&mut random)).collect()
 }
 
-/// Tells episodes of `per_episode` steps until `steps` are told. `progress` hears of each.
+/// Tells episodes until all steps are told.
 ///
 /// # Errors
 /// The first episode that breaks, shrunk.
-pub async fn run(
-    seed: u64,
-    steps: usize,
-    per_episode: usize,
-    mut progress: impl FnMut(&Told),
-) -> Result<Told, Box<Broken>> {
+pub async fn run(course: Course, mut news: impl FnMut(News<'_>)) -> Result<Told, Box<Broken>> {
+    let engine = guests::engine();
+    let per_episode = course.per_episode.max(1);
+    let mut begun = (0..course.steps.div_ceil(per_episode)).map(|at| {
+        let steps = per_episode.min(course.steps - at * per_episode);
+        let seed = course.seed.wrapping_add(at as u64);
+        (seed, acts(seed, steps))
+    });
+    let mut running = JoinSet::new();
     let mut told = Told::default();
-    while told.steps < steps {
-        let seed = seed.wrapping_add(told.episodes as u64);
-        let acts = acts(seed, per_episode.min(steps - told.steps));
-        match tell(&acts).await {
-            Ok(episode) => {
+    loop {
+        for (seed, acts) in begun.by_ref().take(course.at_a_time.max(1) - running.len()) {
+            let engine = engine.clone();
+            running.spawn(async move { (seed, tell(engine, &acts).await, acts) });
+        }
+        match running.join_next().await {
+            None => return Ok(told),
+            Some(Ok((seed, Ok(episode), _))) => {
                 told.steps += episode.steps;
                 told.episodes += 1;
                 told.rests += episode.rests;
                 told.pairs += episode.pairs;
                 told.mails += episode.mails;
-                progress(&told);
+                news(News::Held { seed, told: &told });
             }
-            Err(why) => {
-                let (acts, why) = shrink(acts, why).await;
+            Some(Ok((seed, Err(failure), acts))) => {
+                running.shutdown().await;
+                news(News::Broken { seed, why: &failure.why });
+                let (acts, why) = shrink(&engine, acts, failure, &mut news).await;
                 return Err(Box::new(Broken { seed, why, acts }));
+            }
+            Some(Err(error)) => {
+                let why = format!("an episode ended by itself: {error}");
+                return Err(Box::new(Broken { seed: course.seed, why, acts: Vec::new() }));
             }
         }
     }
-    Ok(told)
 }
 
 /// Tells one episode.
-///
-/// # Errors
-/// What does not hold, in words.
-pub async fn tell(acts: &[Act]) -> Result<Told, String> {
-    let mut stage = Stage::set(guests::engine()).await?;
+async fn tell(engine: Engine, acts: &[Act]) -> Result<Told, Failure> {
     let mut told = Told { episodes: 1, ..Told::default() };
+    let mut stage = Stage::set(engine).await.map_err(|why| Failure { why, told: 0 })?;
     for round in acts.chunks(ROUND) {
         for act in round {
-            stage.play(act).await.map_err(|why| format!("at {act:?}: {why}"))?;
             told.steps += 1;
+            let failed = |why| Failure { why: format!("at {act:?}: {why}"), told: told.steps };
+            within_limit(stage.play(act)).await.map_err(failed)?;
         }
-        stage.rest().await?;
+        within_limit(stage.rest()).await.map_err(|why| Failure { why, told: told.steps })?;
         told.rests += 1;
     }
     told.pairs = stage.pairs();
@@ -110,8 +154,21 @@ pub async fn tell(acts: &[Act]) -> Result<Told, String> {
     Ok(told)
 }
 
+async fn within_limit(step: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let late = |_| Err(format!("no end within {STEP_LIMIT:?}"));
+    tokio::time::timeout(STEP_LIMIT, step).await.unwrap_or_else(late)
+}
+
 /// Takes acts away, half of them at first and single ones at last, while what is left still breaks.
-async fn shrink(mut acts: Vec<Act>, mut why: String) -> (Vec<Act>, String) {
+async fn shrink(
+    engine: &Engine,
+    mut acts: Vec<Act>,
+    failure: Failure,
+    news: &mut impl FnMut(News<'_>),
+) -> (Vec<Act>, String) {
+    let mut why = failure.why;
+    // What comes after it broke has no part in it.
+    acts.truncate(failure.told);
     let (mut part, mut tries) = (acts.len() / 2, 0);
     while part > 0 && tries < SHRINK_TRIES {
         let mut at = 0;
@@ -119,10 +176,14 @@ async fn shrink(mut acts: Vec<Act>, mut why: String) -> (Vec<Act>, String) {
             let mut fewer = acts.clone();
             fewer.drain(at..(at + part).min(acts.len()));
             tries += 1;
-            match tell(&fewer).await {
-                Err(still) => (acts, why) = (fewer, still),
+            match tell(engine.clone(), &fewer).await {
+                Err(failure) => {
+                    fewer.truncate(failure.told);
+                    (acts, why) = (fewer, failure.why);
+                }
                 Ok(_) => at += part,
             }
+            news(News::Shrunk { tries, acts: acts.len() });
         }
         part /= 2;
     }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::planner::{Policy, Winner};
-use crate::model::{Appointment, Attendee, Field, Patch, Side, Value};
+use crate::model::{Appointment, Attendee, Field, Patch, Response, Side, Value};
 use crate::rules::{Conflict, Resolution};
 
 /// Both copies, and what the rules make of them now and at the last agreement.
@@ -279,7 +279,10 @@ pub(super) fn carried(base: Option<&[Attendee]>, now: &[Attendee], target: &[Att
                 if before.is_some_and(|before| before.kind != attendee.kind) {
                     shown.kind = attendee.kind;
                 }
-                if to == Side::Crm && before.is_none_or(|before| before.response != attendee.response) {
+                // Without an agreed state an answer is taken over; that there is none takes none away (a meeting made anew).
+                let answered =
+                    before.map_or(attendee.response != Response::None, |before| before.response != attendee.response);
+                if to == Side::Crm && answered {
                     shown.response = attendee.response;
                     shown.responded = attendee.responded;
                 }

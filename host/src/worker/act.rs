@@ -10,7 +10,7 @@ use super::unasked::{UNWRITTEN, WITHOUT_ATTENDEES};
 use super::{Trouble, Worker};
 use crate::connector::{self, Problem};
 use crate::engine::Op;
-use crate::ledger::{Entry, Event, FieldChange, Lost, State};
+use crate::ledger::{Begun, Entry, Event, FieldChange, Lost, State};
 use crate::model::{Appointment, Container, Direction, Field, Item, Known, Patch, Role, Seen, Side, Value};
 
 /// What was done, for traces and metrics.
@@ -96,6 +96,8 @@ impl Worker {
         }
         let mut wanted = draft.appointment.clone();
         wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
+        let begun = Begun { crm: source.appointment.clone(), exchange: wanted.clone() };
+        self.ledger.begin(&decision.key, begun)?;
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
         let mut entry = self.paired(decision, Some(source), Some(&made));
         entry.uid = made.uid.clone().or(entry.uid);
@@ -111,6 +113,10 @@ impl Worker {
             return Err(Trouble::Undecided);
         };
         let crm = self.servers.crm().clone();
+        // Its people are written one by one: who is missing from a copy made by half was not removed by anybody.
+        let alone = |appointment: &Appointment| Appointment { attendees: Vec::new(), ..appointment.clone() };
+        let begun = Begun { crm: alone(&draft.appointment), exchange: alone(&source.appointment) };
+        self.ledger.begin(&decision.key, begun)?;
         let request = crm.create(&Container::Crm, &draft.appointment, &decision.key, decision.mail.mail);
         let made = self.ask(&crm, &Container::Crm, request).await?;
         let entry = self.paired(decision, Some(&made), Some(source));

@@ -152,10 +152,17 @@ impl Worker {
             return Ok(Decision { mark, ..self.settled(key, entry, view, rules, changes) });
         }
         let linked = crm_base.is_some() && exchange_base.is_some();
-        let base = |base| if linked { base } else { None };
-        let crm = self.judge(rules.as_ref(), key, Direction::CrmToExchange, &view.crm, base(crm_base)).await?;
+        // Of a copy that was made and never recorded it is known what it was made from.
+        let recorded = linked && !entry.as_ref().is_some_and(|entry| made_anew(&view, entry));
+        let begun = if recorded { None } else { self.ledger.begun(key).await? };
+        let (crm_agreed, exchange_agreed) = match &begun {
+            Some(begun) => (Some(&begun.crm), Some(&begun.exchange)),
+            None if linked => (crm_base, exchange_base),
+            None => (None, None),
+        };
+        let crm = self.judge(rules.as_ref(), key, Direction::CrmToExchange, &view.crm, crm_agreed).await?;
         let exchange =
-            self.judge(rules.as_ref(), key, Direction::ExchangeToCrm, &view.exchange, base(exchange_base)).await?;
+            self.judge(rules.as_ref(), key, Direction::ExchangeToCrm, &view.exchange, exchange_agreed).await?;
         let (past, beyond_window) = self.when(&view);
         let input = PlanInput {
             crm: &view.crm,
@@ -440,6 +447,15 @@ fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {
         }
         (Some(_), None) | (None, _) => false,
     }
+}
+
+/// A side shows another item than the one agreed on.
+fn made_anew(view: &View, entry: &Entry) -> bool {
+    let other = |seen: &Seen, known: Option<&Known>| match (seen.present(), known) {
+        (Some(item), Some(known)) => item.at != known.at,
+        (None, _) | (_, None) => false,
+    };
+    other(&view.crm, entry.crm.as_ref()) || other(&view.exchange, entry.exchange.as_ref())
 }
 
 /// Fields the merge does not move by itself but a rule may read.

@@ -294,6 +294,8 @@ fn attendees_are_merged_person_by_person() {
         ),
         ("no address, so the CRM's alone", Some(&[]), &[("-walk-in", Open), ("ann", Open)], &[], "", "ann"),
         ("other letter case", Some(&[("ann", Open)]), &[("ANN", Open)], &[("ann", Open)], "", ""),
+        ("never agreed, answered in Outlook", None, &[("ann", Open)], &[("ann", Accepted)], "ann+", ""),
+        ("never agreed, not answered in Outlook", None, &[("ann", Accepted)], &[("ann", Open)], "", ""),
         ("never agreed: all of both", None, &[("ann", Open)], &[("ben", Open)], "ann ben", "ann ben"),
     ];
     for (what, base, crm, exchange, to_crm, to_exchange) in rows {

@@ -120,6 +120,41 @@ async fn s22_change_key_that_went_stale_is_read_again_and_no_edit_is_lost() {
     host.oracle(1, Mails::NONE).await;
 }
 
+/// Who changes the subject between a creation whose answer is lost and the next look at it.
+async fn after_a_creation_that_was_cut_off(from_crm: bool, change_in_crm: bool) {
+    let mut host = TestHost::settled().await;
+    let (crm, outlook) = (host.crm(), host.outlook("susan.maye"));
+    if from_crm {
+        crm.book(&Booking::at("Plan", &day(40), 9, SUSAN).note("Agenda")).await;
+        host.exchange_fault(json!({"operation": "CreateItem", "kind": "drop-after-commit"})).await;
+    } else {
+        outlook.book("Plan", &utc(&day(40), 9), &utc(&day(40), 10), &[]).await;
+        host.crm_fault(json!({"operation": "POST Communication", "kind": "drop-after-commit"})).await;
+    }
+    host.pass(false).await;
+    let id = crm.appointments().await.first().expect("in the CRM").id();
+    let item = outlook.by_subject("Plan").await.expect("in Outlook").id;
+    if change_in_crm {
+        crm.patch("Communication", &id, &json!({"Comm_Subject": "Plan B"})).await;
+    } else {
+        outlook.set_subject(&item, "Plan B").await;
+    }
+    host.settle().await;
+    let case = format!("from the CRM: {from_crm}, changed in the CRM: {change_in_crm}");
+    assert_eq!(crm.get("Communication", &id).await.expect("there").text("Comm_Subject"), "Plan B", "{case}");
+    assert_eq!(outlook.meeting(&item).await.expect("there").subject, "Plan B", "{case}");
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s17_a_change_made_before_a_creation_was_recorded_is_kept() {
+    for from_crm in [true, false] {
+        for change_in_crm in [true, false] {
+            after_a_creation_that_was_cut_off(from_crm, change_in_crm).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn s20_clock_of_the_crm_ten_minutes_ahead_changes_no_outcome() {
     for ahead in [0, 10, -10] {

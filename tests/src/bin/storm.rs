@@ -3,33 +3,36 @@
 
 use std::process::ExitCode;
 
-use daybridge_tests::storm;
+use daybridge_tests::storm::{self, Course, News};
 
 /// Steps of one episode unless told otherwise: enough for a few dozen appointments.
 const EPISODE: usize = 240;
+const USAGE: &str = "usage: storm [--steps N] [--seed X] [--episode N] [--at-a-time N]";
 
 #[expect(clippy::print_stdout, reason = "a command for people")]
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (mut steps, mut seed, mut episode) = (10_000, 1, EPISODE);
+    let mut course = Course { seed: 1, steps: 10_000, per_episode: EPISODE, at_a_time: 2 };
     while let Some(name) = arguments.next() {
-        let value = arguments.next().and_then(|text| text.parse::<u64>().ok());
+        let value = arguments.next().and_then(|text| text.parse::<u32>().ok());
         match (name.as_str(), value) {
-            ("--steps", Some(value)) => steps = usize::try_from(value).unwrap_or(usize::MAX),
-            ("--seed", Some(value)) => seed = value,
-            ("--episode", Some(value)) => episode = usize::try_from(value).unwrap_or(EPISODE).max(1),
+            ("--steps", Some(value)) => course.steps = value as usize,
+            ("--seed", Some(value)) => course.seed = value.into(),
+            ("--episode", Some(value)) => course.per_episode = value as usize,
+            ("--at-a-time", Some(value)) => course.at_a_time = value as usize,
             _ => {
-                println!("usage: storm [--steps N] [--seed X] [--episode N]");
+                println!("{USAGE}");
                 return ExitCode::from(2);
             }
         }
     }
     let began = std::time::Instant::now();
-    let progress = |told: &storm::Told| println!("{told:?} after {:.0?}", began.elapsed());
-    match storm::run(seed, steps, episode, progress).await {
+    let news = |news: News<'_>| println!("{:5.0?} {news:?}", began.elapsed());
+    match storm::run(course, news).await {
         Ok(told) => {
-            println!("held: {told:?} in {:.0?}, seed {seed}", began.elapsed());
+            let rate = told.steps as f64 / began.elapsed().as_secs_f64();
+            println!("held: {told:?} in {:.0?} ({rate:.1} steps a second), seed {}", began.elapsed(), course.seed);
             ExitCode::SUCCESS
         }
         Err(broken) => {

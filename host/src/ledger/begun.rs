@@ -1,0 +1,64 @@
+//! Creations under way: from what a copy is being made, and as what.
+//!
+//! A host that is stopped between the write and the ledger finds its copy again by the stamp; by this it also knows what both
+//! sides showed then, so that what people changed meanwhile is told from what it wrote itself.
+//! Promises: it is gone when the pair is recorded. It is written without being waited for: if it is lost, the copies are
+//! compared without an agreed state, as two that were never a pair. Must not know: who creates, where.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, LedgerError, decode, encode, failed};
+use crate::model::{Appointment, Key};
+use crate::store::record::{Record, StoredAppointment};
+use crate::store::{Batch, Tree};
+
+pub(super) const BEGUN: Tree = Tree("ledger-begun");
+
+/// Both sides as they will be if nobody but the host writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    pub crm: Appointment,
+    pub exchange: Appointment,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredBegun {
+    crm: StoredAppointment,
+    exchange: StoredAppointment,
+}
+
+impl Record for StoredBegun {
+    const KIND: &'static str = "ledger-begun";
+}
+
+impl Ledger {
+    /// Notes that a copy is about to be made.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`] if the store takes nothing any more.
+    pub fn begin(&self, key: &Key, begun: Begun) -> Result<(), LedgerError> {
+        let stored = StoredBegun { crm: begun.crm.into(), exchange: begun.exchange.into() };
+        let mut batch = Batch::new();
+        batch.put(BEGUN, key.to_string(), encode(BEGUN, &stored)?);
+        self.store.commit(batch).map(drop).map_err(failed("write to"))
+    }
+
+    /// The creation under way for a key, if it was never recorded.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`] if it cannot be read.
+    pub async fn begun(&self, key: &Key) -> Result<Option<Begun>, LedgerError> {
+        let bytes = self.store.get(BEGUN, key.to_string().as_bytes()).map_err(failed("read"))?;
+        let stored = bytes.as_deref().map(|bytes| decode::<StoredBegun>(BEGUN, bytes)).transpose()?;
+        Ok(stored.map(|stored| Begun { crm: stored.crm.into(), exchange: stored.exchange.into() }))
+    }
+
+    /// Puts the end of a creation into a batch.
+    pub(super) fn end(&self, batch: &mut Batch, key: &Key) -> Result<(), LedgerError> {
+        let row = key.to_string();
+        if self.store.get(BEGUN, row.as_bytes()).map_err(failed("read"))?.is_some() {
+            batch.remove(BEGUN, row);
+        }
+        Ok(())
+    }
+}
