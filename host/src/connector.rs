@@ -119,8 +119,9 @@ pub trait Connector: Send + Sync {
         Err(error.caused_by("invitations are not answered there"))
     }
 
-    /// All items of a container with their versions, for a sweep.
-    async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error>;
+    /// The items of a container with their versions, a page at a time, for a sweep; without `from` the first page. An item
+    /// may come twice.
+    async fn list(&self, container: &Container, from: Option<&Cursor>) -> Result<Listing, Error>;
 
     /// Waits until the server says that something changed in one of the containers, or returns an empty list when the
     /// server closed the wait or `limit` passed. A doorbell carries no data: the caller then asks `changed_since`.
@@ -177,6 +178,14 @@ pub struct Batch {
     pub next: Cursor,
     /// More waits behind `next`: ask again at once.
     pub more: bool,
+}
+
+/// One page of what a container holds.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub items: Vec<Listed>,
+    /// Where the next page begins; nothing behind the last.
+    pub next: Option<Cursor>,
 }
 
 /// An item met in a sweep.

@@ -2,8 +2,8 @@
 //! sweep now and then that repairs whatever was missed, deletes above all.
 //!
 //! Promises: a cursor is stored in the same commit as the changes before it. Running a pass twice is harmless. What the
-//! first pass over a container brings was there before the sync and is marked so. Must not know: what will be done about a
-//! change.
+//! first pass over a container brings was there before the sync and is marked so. Reads no faster than the work goes: of a
+//! container no more than a page is in memory. Must not know: what will be done about a change.
 
 mod sweep;
 
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::connector::{Batch, Cursor, Problem};
@@ -58,10 +59,13 @@ pub struct FeedFailure {
     pub hint: String,
 }
 
-/// What a pass over a container found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    pub changes: Vec<(Key, Change)>,
+/// What a pass over a container brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Changes that were queued.
+    pub found: usize,
+    /// More waits there, but the time was up.
+    pub more: bool,
 }
 
 /// The feeds of all containers.
@@ -75,6 +79,8 @@ pub struct Feeds {
     watches: Mutex<BTreeMap<Container, Arc<Watch>>>,
     people_changed: Notify,
     statuses: Mutex<BTreeMap<Container, FeedStatus>>,
+    /// Held by the one whose changes are queued next, once there is room.
+    door: tokio::sync::Mutex<()>,
 }
 
 /// What one page of a feed brought.
@@ -89,8 +95,8 @@ struct Page {
 #[derive(Debug, Default)]
 struct Watch {
     bell: Notify,
-    /// Held during a pass: two at a time could store their cursors out of order.
-    pass: tokio::sync::Mutex<()>,
+    /// Held for a page: two at a time could store their cursors out of order.
+    page: tokio::sync::Mutex<()>,
 }
 
 impl Feeds {
@@ -105,6 +111,7 @@ impl Feeds {
             watches: Mutex::default(),
             people_changed: Notify::new(),
             statuses: Mutex::default(),
+            door: tokio::sync::Mutex::default(),
         }
     }
 
@@ -204,18 +211,19 @@ impl Feeds {
 
     /// The life of one feed. Ends when the container takes no part any more.
     async fn follow(&self, container: &Container, watch: &Watch) {
-        let mut swept = tokio::time::Instant::now();
+        let mut swept = Instant::now();
         let mut rung = false;
         loop {
             if self.servers.of(container).is_none() {
                 return;
             }
-            let found = self.pass(container).await;
+            let passed = self.pass(container, None).await;
+            let found = passed.map(|passed| passed.found);
             let sweep_due = swept.elapsed() >= self.settings.sweep
                 || (rung && found == Ok(0) && *container == Container::Crm && self.may_sweep_on_bell(container));
             // A sweep that failed is in the status and is due again after the next pass.
             if sweep_due && found.is_ok() && self.sweep(container).await.is_ok() {
-                swept = tokio::time::Instant::now();
+                swept = Instant::now();
             }
             tokio::select! {
                 () = watch.bell.notified() => rung = true,
@@ -230,21 +238,20 @@ impl Feeds {
         last.is_none_or(|last| self.clock.now() - last >= DOORBELL_SWEEP_MIN)
     }
 
-    /// Reads the feed of a container to its end into the queue; answers how many changes it brought.
+    /// Reads the feed of a container into the queue: to its end, or until the time is up.
     ///
     /// # Errors
     /// The failure, which is kept in the status and told already.
-    pub async fn pass(&self, container: &Container) -> Result<usize, FeedFailure> {
-        let watch = self.watch(container);
-        let _one = watch.pass.lock().await;
-        let (mut total, mut restarted) = (0, false);
+    pub async fn pass(&self, container: &Container, end: Option<Instant>) -> Result<Passed, FeedFailure> {
+        let (mut passed, mut restarted) = (Passed::default(), false);
         let outcome = loop {
             match self.page(container).await {
                 Ok(page) => {
-                    total += page.found;
+                    passed.found += page.found;
                     restarted |= page.restarted;
-                    if !page.more {
-                        break Ok(total);
+                    passed.more = page.more && end.is_some_and(|end| Instant::now() >= end);
+                    if passed.more || !page.more {
+                        break Ok(passed);
                     }
                 }
                 Err(trouble) => break Err(self.failed(container, &trouble)),
@@ -254,6 +261,7 @@ impl Feeds {
             let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
             let status = statuses.entry(container.clone()).or_default();
             match &outcome {
+                Ok(passed) if passed.more => status.failure = None,
                 Ok(_) => {
                     status.last_pass = Some(self.clock.now());
                     status.failure = None;
@@ -263,14 +271,16 @@ impl Feeds {
         }
         // A feed that starts over tells what is there; what went meanwhile only a comparison shows.
         if restarted && outcome.is_ok() {
-            total += self.sweep(container).await?;
-            return Ok(total);
+            passed.found += self.sweep(container).await?;
+            return Ok(passed);
         }
         outcome
     }
 
     /// One page of the feed, queued together with its cursor.
     async fn page(&self, container: &Container) -> Result<Page, Trouble> {
+        let watch = self.watch(container);
+        let _one = watch.page.lock().await;
         let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
         let cursor = place.as_ref().map(|place| &place.cursor);
         let mut restarted = false;
@@ -287,9 +297,24 @@ impl Feeds {
         let changes = self.keyed(batch.changes, first.then_some(Cause::First)).await?;
         let found = changes.len();
         if found > 0 || place.as_ref() != Some(&next) {
-            self.queue.put_with_cursor(changes, container, &next.text()).await?;
+            let text = next.text();
+            self.admit(changes, Some((container, &text))).await?;
         }
         Ok(Page { found, more: batch.more, restarted })
+    }
+
+    /// Queues changes as soon as there is room: what is due at a time is bounded, however much the servers hold. While the
+    /// work is halted nothing makes room, and what changes is taken note of all the same.
+    async fn admit(&self, changes: Vec<(Key, Change)>, cursor: Option<(&Container, &str)>) -> Result<(), Trouble> {
+        let _one = self.door.lock().await;
+        if !changes.is_empty() {
+            self.queue.until(|queue| !queue.is_full() || self.worker.halted().is_some()).await;
+        }
+        match cursor {
+            Some((container, cursor)) => self.queue.put_with_cursor(changes, container, cursor).await?,
+            None => self.queue.put(changes).await?,
+        }
+        Ok(())
     }
 
     async fn ask(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Trouble> {
@@ -311,23 +336,24 @@ impl Feeds {
         Ok(keyed)
     }
 
-    /// What a pass would queue, without queueing it: for a dry run.
+    /// A page of what a pass would queue, without queueing it, and where the next one begins. Begins without `from` where
+    /// the feed stands.
     ///
     /// # Errors
     /// [`Trouble`] if the server does not answer.
-    pub async fn peek(&self, container: &Container) -> Result<Found, Trouble> {
-        let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
+    pub async fn peek(
+        &self,
+        container: &Container,
+        from: Option<Place>,
+    ) -> Result<(Vec<(Key, Change)>, Option<Place>), Trouble> {
+        let place = match from {
+            Some(place) => Some(place),
+            None => self.queue.cursor(container).await?.map(|stored| Place::parse(&stored)),
+        };
         let first = place.as_ref().is_none_or(|place| place.first);
-        let mut cursor = place.map(|place| place.cursor);
-        let mut found = Found::default();
-        loop {
-            let batch = self.ask(container, cursor.as_ref()).await?;
-            found.changes.extend(self.keyed(batch.changes, first.then_some(Cause::First)).await?);
-            if !batch.more {
-                return Ok(found);
-            }
-            cursor = Some(batch.next);
-        }
+        let batch = self.ask(container, place.as_ref().map(|place| &place.cursor)).await?;
+        let changes = self.keyed(batch.changes, first.then_some(Cause::First)).await?;
+        Ok((changes, batch.more.then_some(Place { first, cursor: batch.next })))
     }
 
     fn failed(&self, container: &Container, trouble: &Trouble) -> FeedFailure {
@@ -404,7 +430,7 @@ impl Feeds {
 
 /// Where a feed stands, as stored: the connector's cursor, and whether the first pass is still under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+pub struct Place {
     first: bool,
     cursor: Cursor,
 }

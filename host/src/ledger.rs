@@ -50,6 +50,10 @@ pub struct Ledger {
     counts: Mutex<LedgerCounts>,
 }
 
+/// How far [`Ledger::items_in`] has come.
+#[derive(Clone, Debug, Default)]
+pub struct Place(Option<Vec<u8>>);
+
 /// How many entries there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerCounts {
@@ -131,26 +135,34 @@ impl Ledger {
         self.owner(UIDS, uid.as_bytes())
     }
 
-    /// Every item of a container that belongs to a pair, with its key and the version last agreed on; no version for
-    /// copies in attendees' calendars.
+    /// The key an item belongs to, and its version as last agreed on; no version for a copy in an attendee's calendar.
     ///
     /// # Errors
     /// [`LedgerError::Store`] if it cannot be read.
-    pub async fn items_in(&self, container: &Container) -> Result<Vec<(ItemRef, Key, Option<Version>)>, LedgerError> {
-        let mut items = Vec::new();
-        let mut after = None;
-        while let Some(page) = self.page_in(container, &mut after)? {
-            for (id, key) in page {
-                let at = ItemRef { container: container.clone(), id };
-                let entry = self.stored(&key)?.map(|(entry, _)| entry);
-                let known = entry.as_ref().and_then(|entry| entry.side(container.side()));
-                let version = known.filter(|known| known.at == at).map(|known| known.version.clone());
-                items.push((at, key, version));
-            }
-            // Reading so many entries takes a while: others have their turn.
-            tokio::task::yield_now().await;
-        }
-        Ok(items)
+    pub async fn known(&self, at: &ItemRef) -> Result<Option<(Key, Option<Version>)>, LedgerError> {
+        let Some(key) = self.owner(ITEMS, &item_row(at))? else { return Ok(None) };
+        let version = self.version_of(at, &key)?;
+        Ok(Some((key, version)))
+    }
+
+    /// The next items of a container that belong to pairs, as [`Ledger::known`] tells them; nothing behind the last.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`] if it cannot be read.
+    pub async fn items_in(
+        &self,
+        container: &Container,
+        place: &mut Place,
+    ) -> Result<Option<Vec<(ItemRef, Key, Option<Version>)>>, LedgerError> {
+        // Reading so many entries takes a while: others have their turn.
+        tokio::task::yield_now().await;
+        let Some(page) = self.page_in(container, &mut place.0)? else { return Ok(None) };
+        let items = page.into_iter().map(|(id, key)| {
+            let at = ItemRef { container: container.clone(), id };
+            let version = self.version_of(&at, &key)?;
+            Ok((at, key, version))
+        });
+        items.collect::<Result<_, LedgerError>>().map(Some)
     }
 
     /// How many items of a container belong to pairs.
@@ -310,6 +322,12 @@ impl Ledger {
     fn stored(&self, key: &Key) -> Result<Option<(Entry, u64)>, LedgerError> {
         let bytes = self.store.get(ENTRIES, key.to_string().as_bytes()).map_err(failed("read"))?;
         bytes.as_deref().map(entry_in).transpose()
+    }
+
+    fn version_of(&self, at: &ItemRef, key: &Key) -> Result<Option<Version>, LedgerError> {
+        let entry = self.stored(key)?.map(|(entry, _)| entry);
+        let known = entry.as_ref().and_then(|entry| entry.side(at.side()));
+        Ok(known.filter(|known| known.at == *at).map(|known| known.version.clone()))
     }
 
     fn owner(&self, tree: Tree, row: &[u8]) -> Result<Option<Key>, LedgerError> {

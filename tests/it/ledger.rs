@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use daybridge::ledger::{Entry, Event, FieldChange, HISTORY_MAX, Ledger, LedgerCounts, LedgerError, Lost, State};
+use daybridge::ledger::{
+    Entry, Event, FieldChange, HISTORY_MAX, Ledger, LedgerCounts, LedgerError, Lost, Place, State,
+};
 use daybridge::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Direction, Field, Importance, ItemRef, Key, Known,
     Link, MailBudget, Person, Recurrence, Response, Scalar, Sensitivity, ShowAs, Side, Status, Time, UserId, Value,
@@ -264,7 +266,13 @@ async fn the_items_of_a_container_are_listed_with_the_version_last_agreed_on() {
     let listed = |container| {
         let ledger = &ledger;
         async move {
-            let items = ledger.items_in(&container).await.unwrap();
+            let (mut items, mut place) = (Vec::new(), Place::default());
+            while let Some(page) = ledger.items_in(&container, &mut place).await.unwrap() {
+                items.extend(page);
+            }
+            for (at, key, version) in &items {
+                assert_eq!(ledger.known(at).await.unwrap(), Some((key.clone(), version.clone())));
+            }
             assert_eq!(ledger.count_in(&container).await.unwrap(), items.len() as u64);
             items.into_iter().map(|(at, key, version)| (at.id, key, version)).collect::<Vec<_>>()
         }

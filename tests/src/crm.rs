@@ -66,6 +66,14 @@ impl Crm {
         answer["$resources"].as_array().cloned().unwrap_or_default().into_iter().map(Row).collect()
     }
 
+    /// How many rows `filter` lets through.
+    pub async fn count(&self, entity: &str, filter: &str) -> u64 {
+        let filter = filter.replace('%', "%25").replace(' ', "%20").replace('\'', "%27");
+        let (status, answer) = self.send(reqwest::Method::GET, &format!("{entity}?where={filter}&count=1"), None).await;
+        assert_eq!(status, 200, "GET {entity}: {answer}");
+        answer["$totalResults"].as_u64().expect("a number of rows")
+    }
+
     /// Every appointment that is not cancelled.
     pub async fn appointments(&self) -> Vec<Row> {
         let rows = self.find("Communication", "comm_type eq 'Appointment'").await;
@@ -174,7 +182,8 @@ impl Booking {
         self
     }
 
-    fn row(&self) -> Value {
+    /// The row of `Communication`.
+    pub fn row(&self) -> Value {
         let mut row = json!({
             "Comm_Type": "Appointment", "Comm_Action": "Meeting", "Comm_Status": "Pending", "Comm_Priority": "Normal",
             "Comm_Subject": self.subject, "Comm_Note": self.note,

@@ -59,12 +59,40 @@ impl Servers {
 
     /// With this clock in the CRM.
     pub async fn on(crm_clock: Arc<dyn Clock>) -> Self {
+        Self::serve(sim::crm::Options::default(), sim::exchange::Options::default(), crm_clock).await
+    }
+
+    /// With so many people instead of four, each known on both sides: p0001@example.test and so on.
+    pub async fn of_people(count: usize) -> Self {
+        let (mut crm, mut exchange) = (sim::crm::Options::default(), sim::exchange::Options::default());
+        (crm.people, exchange.accounts) = (Vec::new(), exchange.accounts.split_off(exchange.accounts.len() - 1));
+        for number in 1..=count {
+            let (login, address) = (format!("p{number:04}"), format!("p{number:04}@example.test"));
+            exchange.accounts.push(sim::exchange::AccountOptions {
+                name: format!("Person {number:04}"),
+                address: address.clone(),
+                aliases: Vec::new(),
+                login: login.clone(),
+                password: "demo".into(),
+                role: sim::exchange::Role::User,
+                zone: "Romance Standard Time".into(),
+            });
+            crm.people.push(sim::crm::PersonOptions {
+                first_name: "Person".into(),
+                last_name: format!("{number:04}"),
+                login,
+                address,
+            });
+        }
+        Self::serve(crm, exchange, Arc::new(SystemClock)).await
+    }
+
+    async fn serve(crm: sim::crm::Options, exchange: sim::exchange::Options, crm_clock: Arc<dyn Clock>) -> Self {
         let tasks = Tasks::new();
         let listen = ([127, 0, 0, 1], 0).into();
-        let crm = sim::crm::serve(listen, sim::crm::Options::default(), crm_clock, &tasks).await.expect("a free port");
+        let crm = sim::crm::serve(listen, crm, crm_clock, &tasks).await.expect("a free port");
         let clock = Arc::new(SystemClock);
-        let exchange =
-            sim::exchange::serve(listen, sim::exchange::Options::default(), clock, &tasks).await.expect("a free port");
+        let exchange = sim::exchange::serve(listen, exchange, clock, &tasks).await.expect("a free port");
         Self { reach: Reach::of_environment(), crm, exchange, tasks, exchange_front: None }
     }
 
@@ -440,10 +468,12 @@ pub async fn get(url: &str) -> serde_json::Value {
     answer.json().await.expect("JSON")
 }
 
+/// Posts to a simulator's own paths, and answers what it says, if it says something.
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
-pub async fn post(url: &str, body: &serde_json::Value) {
+pub async fn post(url: &str, body: &serde_json::Value) -> serde_json::Value {
     let answer = http::plain().post(url).json(body).send().await.expect("the simulator answers");
     assert!(answer.status().is_success(), "POST {url}: {}", answer.status());
+    serde_json::from_slice(&answer.bytes().await.expect("a whole answer")).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]

@@ -95,6 +95,19 @@ impl Running {
         Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
     }
 
+    /// The largest memory it had so far, in KiB: what the system counts as its resident set.
+    #[cfg(target_os = "linux")]
+    pub fn memory_peak_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches("kB").trim().parse().ok()
+    }
+
+    /// Ends the program at once, wherever it is.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it is killed");
+    }
+
     /// Asks the program to stop as the system does (SIGTERM), and answers how it ended.
     #[cfg(unix)]
     pub async fn terminate(mut self) -> ExitStatus {

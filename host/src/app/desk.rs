@@ -7,6 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::time::Instant;
 
 use super::{App, entries, line};
 use crate::control::{
@@ -15,8 +18,9 @@ use crate::control::{
     RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, SyncOrder, SyncReport, Which,
     WriteCounts,
 };
+use crate::feed::FeedFailure;
 use crate::model::{Cause, Change, Container, Key, Side};
-use crate::queue::{EntryView, FailureRecord, QueueError};
+use crate::queue::{EntryView, FailureRecord, Queue, QueueError};
 use crate::rules::Rules;
 use crate::worker::Summary;
 
@@ -209,22 +213,16 @@ impl Desk for App {
         let mut outcomes = self.worker.watch();
         let before =
             (self.writes(), self.worker.counts().mail(), self.worker.counts().looked_at.load(Ordering::Relaxed));
-        let mut failures = Vec::new();
-        for container in &containers {
-            if let Err(failure) = self.feeds.pass(container).await {
-                failures.push((container.clone(), failure));
-                continue;
-            }
-            if order.sweep
-                && let Err(failure) = self.feeds.sweep(container).await
-            {
-                failures.push((container.clone(), failure));
-            }
-        }
+        let (failures, unread) = self.read_and_work(&containers, order.sweep).await?;
         self.work_off().await?;
         let mut report = SyncReport::default();
-        while let Ok(summary) = outcomes.try_recv() {
-            push(&mut report, &summary);
+        loop {
+            match outcomes.try_recv() {
+                Ok(summary) => push(&mut report, &summary),
+                // Of a long pass only the end is listed.
+                Err(TryRecvError::Lagged(count)) => report.left_out += count,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
         }
         for (container, failure) in failures {
             report.unfinished += 1;
@@ -233,7 +231,7 @@ impl Desk for App {
         let counts = self.queue.counts();
         let mail = self.worker.counts().mail();
         let writes = self.writes();
-        report.unfinished += (counts.waiting + counts.leased) as u64;
+        report.unfinished += (counts.waiting + counts.leased) as u64 + unread;
         report.looked_at = self.worker.counts().looked_at.load(Ordering::Relaxed) - before.2;
         report.writes = WriteCounts { crm: writes.crm - before.0.crm, exchange: writes.exchange - before.0.exchange };
         report.mail = MailCounts {
@@ -279,10 +277,47 @@ impl App {
             .collect()
     }
 
+    /// Reads containers into the queue. Where more is found than may wait there, it is worked off meanwhile. Answers what
+    /// could not be read, and how many containers have more than could be read in the time of a pass.
+    async fn read_and_work(
+        &self,
+        containers: &[Container],
+        sweep: bool,
+    ) -> Result<(Vec<(Container, FeedFailure)>, u64), Refusal> {
+        let (end, read) = (Instant::now() + PASS_LIMIT, Notify::new());
+        let reading = async {
+            let (mut failures, mut unread) = (Vec::new(), 0);
+            for container in containers {
+                match self.feeds.pass(container, Some(end)).await {
+                    Ok(passed) if passed.more => unread += 1,
+                    Ok(_) if sweep => {
+                        if let Err(failure) = self.feeds.sweep(container).await {
+                            failures.push((container.clone(), failure));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(failure) => failures.push((container.clone(), failure)),
+                }
+            }
+            read.notify_one();
+            Ok((failures, unread))
+        };
+        let working = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = read.notified() => return Ok(()),
+                    () = self.queue.until(Queue::is_full) => self.work_off().await?,
+                }
+            }
+        };
+        tokio::try_join!(reading, working).map(|(read, ())| read)
+    }
+
     /// Works until nothing is due: beside the workers of a running host, or alone in a single pass.
     pub(super) async fn work_off(&self) -> Result<(), Refusal> {
-        let end = tokio::time::Instant::now() + PASS_LIMIT;
-        while tokio::time::Instant::now() < end {
+        let end = Instant::now() + PASS_LIMIT;
+        while Instant::now() < end {
             self.mind_rules().await.map_err(queue_failed)?;
             self.worker.work_off().await.map_err(queue_failed)?;
             let counts = self.queue.counts();
@@ -421,7 +456,7 @@ pub(super) fn push_line(report: &mut SyncReport, line: PlanLine) {
     }
 }
 
-pub(super) fn failed_line(container: &Container, failure: &crate::feed::FeedFailure) -> PlanLine {
+pub(super) fn failed_line(container: &Container, failure: &FeedFailure) -> PlanLine {
     PlanLine {
         key: container.key(),
         op: "failed".into(),

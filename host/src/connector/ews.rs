@@ -33,7 +33,7 @@ use self::doorbell::Doorbell;
 use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId};
-use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem};
 use crate::clock::{Clock, SystemClock};
 use crate::model::recurrence::Window;
 use crate::model::{
@@ -43,8 +43,6 @@ use crate::model::{
 
 /// FindItem cuts long texts to this many characters; a text of that length is fetched whole.
 const FIND_TEXT_MAX: usize = 255;
-/// Pages of a sweep: half a million items, far beyond what a calendar holds.
-const LIST_PAGES_MAX: u32 = 1_000;
 
 /// One Exchange server.
 pub struct EwsConnector {
@@ -426,38 +424,33 @@ impl Connector for EwsConnector {
         self.read(at).await
     }
 
-    async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, container: &Container, from: Option<&Cursor>) -> Result<Listing, Error> {
         let act = Act::new("list the calendar", self.mailbox(container)?);
-        let mut listed = Vec::new();
+        let offset = from.map_or(Ok(0), |from| from.0.parse());
+        let offset = offset.map_err(|_| Error::new(self.client.name_act(act.what), Problem::CursorLost))?;
+        let page = self.client.find_items(act, Search::All { offset, count: FIND_PAGE }).await?;
+        let mut items = Vec::new();
         let mut cut = Vec::new();
-        let mut offset = 0;
-        for _ in 0..LIST_PAGES_MAX {
-            let page = self.client.find_items(act, Search::All { offset, count: FIND_PAGE }).await?;
-            for wire in page.items {
-                let stamp = wire.extended(&self.config().stamp);
-                let is_cut = |text: Option<&str>| text.is_some_and(|text| text.chars().count() >= FIND_TEXT_MAX);
-                if is_cut(stamp) || is_cut(wire.uid.as_deref()) {
-                    cut.push(wire.id.id.clone());
-                }
-                let stamp = stamp.and_then(Key::parse);
-                let at = ItemRef::exchange(act.mailbox.clone(), wire.id.id);
-                listed.push(Listed { at, version: Version(wire.id.change_key), uid: wire.uid, stamp });
+        for wire in page.items {
+            let stamp = wire.extended(&self.config().stamp);
+            let is_cut = |text: Option<&str>| text.is_some_and(|text| text.chars().count() >= FIND_TEXT_MAX);
+            if is_cut(stamp) || is_cut(wire.uid.as_deref()) {
+                cut.push(wire.id.id.clone());
             }
-            match page.next {
-                Some(next) if next > offset => offset = next,
-                Some(_) => return Err(self.client.failed(act.what, soap::SoapError::Missing("next page"))),
-                None => {
-                    let mut whole = self.keys(act, &cut).await?;
-                    for item in &mut listed {
-                        if let Some((uid, stamp)) = whole.remove(&item.at.id) {
-                            (item.uid, item.stamp) = (uid, stamp);
-                        }
-                    }
-                    return Ok(listed);
-                }
+            let stamp = stamp.and_then(Key::parse);
+            let at = ItemRef::exchange(act.mailbox.clone(), wire.id.id);
+            items.push(Listed { at, version: Version(wire.id.change_key), uid: wire.uid, stamp });
+        }
+        let mut whole = self.keys(act, &cut).await?;
+        for item in &mut items {
+            if let Some((uid, stamp)) = whole.remove(&item.at.id) {
+                (item.uid, item.stamp) = (uid, stamp);
             }
         }
-        Err(self.client.failed(act.what, soap::SoapError::Missing("last page")))
+        match page.next {
+            Some(next) if next <= offset => Err(self.client.failed(act.what, soap::SoapError::Missing("next page"))),
+            next => Ok(Listing { items, next: next.map(|next| Cursor(next.to_string())) }),
+        }
     }
 
     /// One caller at a time waits; a second one waits for the first to end. A mailbox rings once when its subscription

@@ -38,7 +38,7 @@ use self::feed::Place;
 use self::inbox::Inbox;
 use self::wire::{Event, Page};
 use super::http::Url;
-use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Mailing, Problem, zones};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem, zones};
 use crate::clock::Clock;
 use crate::model::recurrence::Window;
 use crate::model::{
@@ -401,22 +401,30 @@ impl Connector for GraphConnector {
         self.read(at).await
     }
 
-    async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, container: &Container, from: Option<&Cursor>) -> Result<Listing, Error> {
         let mailbox = self.mailbox(container)?;
         let act = Act::new("list the calendar", mailbox);
-        let expand = wire::expand([&self.config().stamp]);
-        let query = [("$select", wire::SELECT_KEYS), ("$expand", expand.as_str())];
-        let url = self.client.of_mailbox(mailbox, &["calendar", "events"], &query);
-        let events: Vec<Event> = self.client.list(act, url).await?;
-        self.calendars.listed(mailbox, events.iter().map(|event| event.id.as_str()));
-        let mut listed = Vec::with_capacity(events.len());
-        for event in events {
+        let url = match from {
+            Some(link) => self.client.link(act, &link.0)?,
+            None => {
+                let expand = wire::expand([&self.config().stamp]);
+                let query = [("$select", wire::SELECT_KEYS), ("$expand", expand.as_str())];
+                self.client.of_mailbox(mailbox, &["calendar", "events"], &query)
+            }
+        };
+        let page: wire::Page<Event> = self.client.page(act, url).await?;
+        if from.is_none() {
+            self.calendars.forget(mailbox);
+        }
+        let mut items = Vec::with_capacity(page.value.len());
+        for event in page.value {
+            self.calendars.showed(mailbox, &event.id);
             let version = event.version().ok_or_else(|| self.client.malformed(act, "a row has no version"))?;
             let stamp = map::stamp(&event, self.config());
             let at = ItemRef::exchange(mailbox.clone(), event.id);
-            listed.push(Listed { at, version: Version(version), uid: event.uid, stamp });
+            items.push(Listed { at, version: Version(version), uid: event.uid, stamp });
         }
-        Ok(listed)
+        Ok(Listing { items, next: page.next.map(Cursor) })
     }
 
     /// One caller at a time waits; a second one waits for the first to end. A mailbox rings once when its subscription

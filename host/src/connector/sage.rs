@@ -25,15 +25,15 @@ use chrono::{NaiveTime, TimeDelta};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use self::client::{Client, Query, date, equal, one_of};
+use self::client::{Client, Query, above, date, equal, one_of};
 use self::config::{QueryDates, Removal, SageConfig};
 use self::directory::Known;
-use self::feed::{Met, Pages, Place, Places};
+use self::feed::{Met, Pages, Place, Places, Walk};
 use self::links::{LinkWrite, Scope};
 use self::map::{Mapping, Organizer};
 use self::wall::DateFormat;
 use self::wire::{Columns, Feed, Row};
-use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Problem};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Problem};
 use crate::clock::Clock;
 use crate::model::{
     Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Seen, Side, Status, Time, User,
@@ -230,6 +230,27 @@ impl Sage {
         Ok(rows.first().and_then(|row| wall::parse(&row.text("Comm_UpdatedDate"))).map(|stamp| stamp.wall))
     }
 
+    /// Reads on through everything: at most [`PAGES_PER_BATCH`] pages. Answers the rows and whether they are the last;
+    /// nothing if the server does not keep the order.
+    async fn walk(&self, act: &str, walk: &mut Walk, place: &mut Place) -> Result<Option<(Vec<Row>, bool)>, Error> {
+        let mut told = Vec::new();
+        for _ in 0..PAGES_PER_BATCH {
+            let behind = walk.after.map(|id| format!(" and {}", above(COMMUNICATION_ID, &id.to_string())));
+            let filter = format!("{}{}", self.of_type(), behind.unwrap_or_default());
+            let query = self.sorted(COMMUNICATION, filter, "Comm_CommunicationId asc");
+            let Feed { total, rows } = self.client.feed(act, &query).await?;
+            let met: Vec<Met> = rows.iter().filter_map(|row| meet(row, COMMUNICATION_ID, "Comm_UpdatedDate")).collect();
+            let ids: Vec<String> = met.iter().map(|met| met.id.clone()).collect();
+            let Some(last) = walk.take(&ids, total, query.count) else { return Ok(None) };
+            place.told(&met);
+            told.extend(rows);
+            if last {
+                return Ok(Some((told, true)));
+            }
+        }
+        Ok(Some((told, false)))
+    }
+
     /// Reads on in one list: at most [`PAGES_PER_BATCH`] pages. Answers the rows to tell and whether the list is drained.
     async fn poll(
         &self,
@@ -306,9 +327,24 @@ impl Connector for Sage {
             Some(cursor) => Places::parse(&cursor.0).ok_or_else(|| Error::new(&act, Problem::CursorLost))?,
             None => {
                 let newest = self.newest(&act).await?;
-                Places::new(newest.map(|at| Place::at(at, self.config.time_zone, self.overlap())).unwrap_or_default())
+                let now = newest.map(|at| Place::at(at, self.config.time_zone, self.overlap())).unwrap_or_default();
+                Places::new(now, self.config.sort)
             }
         };
+        if let Some(mut walk) = places.walk.take() {
+            match self.walk(&act, &mut walk, &mut places.communications).await? {
+                Some((rows, ended)) => {
+                    let taken = rows.iter().filter(|row| self.takes(row));
+                    let changes = taken.filter_map(|row| Some(self.change_of(row.key(COMMUNICATION_ID)?, Some(row))));
+                    let changes = changes.collect();
+                    places.walk = (!ended).then_some(walk);
+                    // What was written meanwhile is for the next pass: it was not there before.
+                    return Ok(Batch { changes, next: Cursor(places.to_text()), more: !ended });
+                }
+                // In whatever order the server answers, the poll comes to the end of the list.
+                None => places.communications = Place::default(),
+            }
+        }
         let query = self.sorted(COMMUNICATION, self.of_type(), "Comm_UpdatedDate asc");
         let columns = [COMMUNICATION_ID, "Comm_UpdatedDate"];
         let (rows, mut drained) = self.poll(&act, query, &mut places.communications, columns).await?;
@@ -489,28 +525,25 @@ impl Connector for Sage {
         }
     }
 
-    async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, container: &Container, from: Option<&Cursor>) -> Result<Listing, Error> {
         self.only_crm(container)?;
         let act = self.act("list all communications");
-        let mut query = self.sorted(COMMUNICATION, self.of_type(), "Comm_CommunicationId asc");
-        let mut pages = Pages::default();
-        let mut found: BTreeMap<String, Listed> = BTreeMap::new();
-        for _ in 0..PAGES_MAX {
-            query.index = pages.index;
-            let Feed { total, rows } = self.client.feed(&act, &query).await?;
-            let ids: Vec<String> = rows.iter().filter_map(|row| row.key(COMMUNICATION_ID)).collect();
-            let links = self.links(&act, &ids).await?;
-            for row in rows.iter().filter(|row| self.takes(row)) {
-                let Some(id) = row.key(COMMUNICATION_ID) else { continue };
-                let version = self.mapping.version(row, links.get(&id).map(Vec::as_slice).unwrap_or_default());
-                let (uid, stamp) = self.mapping.keys(row);
-                found.insert(id.clone(), Listed { at: ItemRef::crm(id), version, uid, stamp });
-            }
-            if pages.take(&ids, total, query.count) {
-                return Ok(found.into_values().collect());
-            }
+        let pages = from.map(|from| Pages::parse(&from.0).ok_or_else(|| Error::new(&act, Problem::CursorLost)));
+        let mut pages = pages.transpose()?.unwrap_or_default();
+        let query = self.sorted(COMMUNICATION, self.of_type(), "Comm_CommunicationId asc");
+        let query = Query { index: pages.index, ..query };
+        let Feed { total, rows } = self.client.feed(&act, &query).await?;
+        let ids: Vec<String> = rows.iter().filter_map(|row| row.key(COMMUNICATION_ID)).collect();
+        let links = self.links(&act, &ids).await?;
+        let mut items = Vec::new();
+        for row in rows.iter().filter(|row| self.takes(row)) {
+            let Some(id) = row.key(COMMUNICATION_ID) else { continue };
+            let version = self.mapping.version(row, links.get(&id).map(Vec::as_slice).unwrap_or_default());
+            let (uid, stamp) = self.mapping.keys(row);
+            items.push(Listed { at: ItemRef::crm(id), version, uid, stamp });
         }
-        Err(self.endless(&act, COMMUNICATION))
+        let last = pages.take(&ids, total, query.count);
+        Ok(Listing { items, next: (!last).then(|| Cursor(pages.to_text())) })
     }
 
     async fn doorbell(&self, _containers: &[Container], _limit: Duration) -> Result<Vec<Container>, Error> {

@@ -16,7 +16,7 @@ use crate::store::record::{Record, RecordError, StoredChange};
 /// the oldest is let go and the entry says so ([`super::Lease::overflow`]): the worker then looks at all copies it knows.
 pub const CHANGES_MAX: usize = 256;
 /// New changes put an entry off by the settling time, but by no more than this many times it since its first change.
-const SETTLINGS_MAX: u32 = 4;
+pub const SETTLINGS_MAX: u32 = 4;
 
 /// An entry in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -164,6 +164,11 @@ impl Index {
         self.parked.get(cause).into_iter().flatten().take(most).map(|(_, key)| key.clone()).collect()
     }
 
+    /// How many entries are due by then, counted up to `most`.
+    pub fn due_by(&self, then: DateTime<Utc>, most: usize) -> usize {
+        self.waiting.iter().take_while(|(due, _)| *due <= then).take(most).count()
+    }
+
     pub fn earliest_due(&self) -> Option<DateTime<Utc>> {
         self.waiting.first().map(|(due, _)| *due)
     }

@@ -7,6 +7,7 @@
 
 mod database;
 mod doorbell;
+mod load;
 mod local_time;
 mod page;
 mod query;
@@ -54,10 +55,21 @@ pub struct Options {
     pub long_text: LongText,
     /// Pages of a feed are cut at so many rows whatever `count` says.
     pub page_cap: Option<usize>,
+    /// Everybody who has a login, besides the account of the sync.
+    pub people: Vec<PersonOptions>,
     /// Columns added by the administrator.
     pub custom_columns: Vec<CustomColumn>,
     /// Called after every change of `Communication` and `Comm_Link`.
     pub doorbell: Option<Doorbell>,
+}
+
+/// A CRM user.
+#[derive(Clone, Debug)]
+pub struct PersonOptions {
+    pub first_name: String,
+    pub last_name: String,
+    pub login: String,
+    pub address: String,
 }
 
 /// A column that the stock install has not.
@@ -69,7 +81,7 @@ pub struct CustomColumn {
 }
 
 impl Default for Options {
-    /// An install in Berlin, with the columns that exchange integration adds.
+    /// An install in Berlin with a company of four, and the columns that exchange integration adds.
     fn default() -> Self {
         let column = |entity: &str, name: &str, kind| CustomColumn { entity: entity.into(), name: name.into(), kind };
         Self {
@@ -78,6 +90,7 @@ impl Default for Options {
             show_offset: false,
             long_text: LongText::default(),
             page_cap: None,
+            people: seed::people(),
             custom_columns: vec![
                 column(schema::USERS, "User_ExchangeUserId", Kind::Text(Some(255))),
                 column(schema::USERS, "User_ExchangeServer", Kind::Text(Some(255))),
@@ -152,7 +165,7 @@ pub async fn serve(
 ) -> std::io::Result<Running> {
     let entities = entities(&options)?;
     let by = By { user: 1, at: local_time::now(clock.as_ref(), options.zone) };
-    let (database, logins) = seed::fill(entities, by).map_err(std::io::Error::other)?;
+    let (database, logins) = seed::fill(entities, options.people, by).map_err(std::io::Error::other)?;
     let listener = tokio::net::TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let base = format!("/sdata/{}j/sagecrm2/-/", options.install);
@@ -242,6 +255,7 @@ fn router(crm: &Arc<Crm>) -> Router {
     Router::new()
         .merge(protocol)
         .merge(crm.faults.router())
+        .route("/_sim/rows", post(load::rows).layer(DefaultBodyLimit::max(load::BODY_MAX)))
         .route("/_sim/session", post(open_session))
         .route("/_sim/doorbell", post(set_doorbell))
         .route("/", get(page::calendars))

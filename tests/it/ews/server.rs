@@ -8,6 +8,7 @@ use daybridge::connector::http::Secret;
 use daybridge::connector::{Connector as _, Cursor, Problem};
 use daybridge::model::{Address, Body, Container, Field, Item, ItemRef, Key, Mail, Role, Seen, Time, Value, Version};
 use daybridge::sim::fault::{Fault, Kind};
+use daybridge_tests::listing::list;
 
 use super::sim::{Sim, at, draft, key, mailbox, patched, service, susan, terry, timed};
 
@@ -266,7 +267,7 @@ async fn a_sweep_lists_everything_over_several_pages() {
     for _ in 0..6 {
         sim.ask("susan.maye", &many).await;
     }
-    let listed = sim.connector.list(&susan()).await.unwrap();
+    let listed = list(&sim.connector, &susan()).await.unwrap();
     assert_eq!(listed.len(), 601);
     assert_eq!(listed.iter().map(|row| &row.at).collect::<BTreeSet<_>>().len(), 601);
     assert!(listed.iter().all(|row| row.uid.is_some()));

@@ -15,6 +15,7 @@ use daybridge::model::{
     Address, Appointment, Container, Field, ItemRef, Key, Mail, Patch, Seen, Time, Value as FieldValue, Version, Zone,
 };
 use daybridge_tests::answering::{Answer, Answering, Asked};
+use daybridge_tests::listing::list;
 use serde_json::{Value, json};
 
 use super::susan;
@@ -89,7 +90,7 @@ async fn every_request_asks_for_ids_that_stay_and_for_utc() {
     .await;
     let connector = connect(&server, &clock());
     connector.read(&at("a")).await.unwrap();
-    connector.list(&container()).await.unwrap();
+    list(&connector, &container()).await.unwrap();
     connector.find_stamped(&container(), &Key::Crm("47".into())).await.unwrap();
     let all = asked(&server);
     for one in &all {
@@ -115,10 +116,10 @@ async fn a_token_refused_in_the_middle_is_renewed_once() {
     })
     .await;
     let connector = connect(&server, &clock());
-    connector.list(&container()).await.unwrap();
+    list(&connector, &container()).await.unwrap();
     assert_eq!(server.asked().len(), 4, "token, refused, token, done");
     let server = graph(|_, _| no(401, "InvalidAuthenticationToken")).await;
-    let error = connect(&server, &clock()).list(&container()).await.unwrap_err();
+    let error = list(&connect(&server, &clock()), &container()).await.unwrap_err();
     assert_eq!((error.class().name(), server.asked().len()), ("auth", 4), "and not for ever");
 }
 
@@ -131,7 +132,7 @@ async fn s70_a_pause_is_kept_and_other_mailboxes_go_on() {
     .await;
     let clock = clock();
     let connector = connect(&server, &clock);
-    let error = connector.list(&container()).await.unwrap_err();
+    let error = list(&connector, &container()).await.unwrap_err();
     assert_eq!(error.problem, Problem::Throttled { after: Some(Duration::from_millis(29_500)) });
     let told = Chain(&error).to_string();
     assert!(told.contains("ApplicationThrottled") && !told.contains('@'), "{told}");
@@ -140,9 +141,9 @@ async fn s70_a_pause_is_kept_and_other_mailboxes_go_on() {
     let error = connector.read(&at("a")).await.unwrap_err();
     assert_eq!(error.problem, Problem::Throttled { after: Some(Duration::from_millis(100)) });
     assert_eq!(asked(&server).len(), sent, "nothing is sent before the time");
-    connector.list(&Container::Mailbox(Address::new("terry.smith@example.test"))).await.unwrap();
+    list(&connector, &Container::Mailbox(Address::new("terry.smith@example.test"))).await.unwrap();
     clock.advance(TimeDelta::milliseconds(100));
-    connector.list(&container()).await.unwrap_err();
+    list(&connector, &container()).await.unwrap_err();
     assert_eq!(asked(&server).len(), sent + 2);
 }
 
@@ -151,7 +152,7 @@ async fn a_link_to_another_server_gets_no_token() {
     let elsewhere = graph(|_, _| Answer::json(200, &json!({"value": []}))).await;
     let lure = format!("{}/v1.0/users/x/events?$skip=1", elsewhere.url);
     let server = graph(move |_, _| Answer::json(200, &json!({"value": [], "@odata.nextLink": lure}))).await;
-    let error = connect(&server, &clock()).list(&container()).await.unwrap_err();
+    let error = list(&connect(&server, &clock()), &container()).await.unwrap_err();
     assert_eq!((error.problem, elsewhere.asked().len()), (Problem::Malformed, 0));
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
-use daybridge::connector::sage::feed::{Met, Pages, Place, Places};
+use daybridge::connector::sage::feed::{Met, Pages, Place, Places, Walk};
 use daybridge::connector::sage::wall::window_start;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -46,10 +46,14 @@ fn an_unchanged_row_in_the_overlap_is_told_once() {
     let before = place.clone();
     assert_eq!(take(&mut place, &[]), [""; 0]);
     assert_eq!(place, before);
-    let text = Places::new(place.clone()).to_text();
-    assert_eq!(Places::parse(&text).unwrap().links, place, "a cursor keeps it");
+    let places = Places::new(place.clone(), true);
+    let text = places.to_text();
+    assert_eq!(Places::parse(&text).unwrap(), places, "a cursor keeps it");
     assert!(text.len() < 1000);
-    for lost in ["", "{}", "4711", &text.replace("\"v\":1", "\"v\":2")] {
+    let older = Places::new(place, false);
+    let without = older.to_text().replace("\"v\":2,\"walk\":null", "\"v\":1");
+    assert_eq!(Places::parse(&without), Some(older), "one from before there were walks");
+    for lost in ["", "{}", "4711", &text.replace("\"v\":2", "\"v\":3")] {
         assert_eq!(Places::parse(lost), None, "{lost}");
     }
 }
@@ -86,7 +90,7 @@ fn a_bulk_change_does_not_swell_the_cursor() {
         .map(|id| met(id, &format!("2027-02-01T08:{:02}:{:02}", id / 6000, id / 100 % 60), "0123456789ab"))
         .collect();
     assert_eq!(take(&mut place, &rows).len(), 10_000);
-    assert!(Places::new(place.clone()).to_text().len() < 200_000);
+    assert!(Places::new(place.clone(), true).to_text().len() < 200_000);
     assert_eq!(take(&mut place, &rows), [""; 0], "what is no longer remembered lies before the window");
 }
 
@@ -129,4 +133,32 @@ proptest! {
             prop_assert!(found.contains(&id.to_string()), "{id} slipped through");
         }
     }
+}
+
+#[test]
+fn a_walk_goes_by_ids_and_notices_a_server_that_does_not() {
+    let ids = |from: i64, to: i64| (from..to).map(|id| id.to_string()).collect::<Vec<_>>();
+    let mut walk = Walk::default();
+    assert_eq!(walk.take(&ids(1, 101), Some(150), 100), Some(false));
+    assert_eq!(walk.after, Some(100));
+    assert_eq!(walk.take(&ids(101, 151), Some(50), 100), Some(true), "no more than that lies behind");
+    // A server that does not count: a page is the last if it is shorter than any server cuts.
+    assert_eq!(Walk::default().take(&ids(1, 101), None, 1000), Some(false));
+    assert_eq!(Walk::default().take(&ids(1, 100), None, 1000), Some(true));
+    assert_eq!(Walk::default().take(&[], None, 100), Some(true));
+    // It leaves the condition out, or the order.
+    assert_eq!(walk.take(&ids(1, 101), Some(150), 100), None);
+    assert_eq!(Walk::default().take(&["2".into(), "1".into()], None, 100), None);
+    assert_eq!(Walk::default().take(&["a".into()], None, 100), None);
+}
+
+#[test]
+fn what_a_walk_told_is_not_told_by_the_poll_behind_it() {
+    let rows: Vec<Met> = (0..5).map(|id| met(id, &format!("2027-02-01T08:0{id}:00"), "a")).collect();
+    let mut place = Place::at(wall("2027-02-01T08:04:00"), BERLIN, overlap());
+    place.told(&rows);
+    // What was written to since is.
+    let later =
+        [met(3, "2027-02-01T08:03:00", "a"), met(4, "2027-02-01T08:04:00", "a"), met(2, "2027-02-01T08:05:00", "b")];
+    assert_eq!(take(&mut place, &later), ["2"]);
 }

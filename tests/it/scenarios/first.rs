@@ -2,6 +2,7 @@
 
 use daybridge::control::{Desk, Preview, SyncOrder};
 use daybridge_tests::crm::Booking;
+use daybridge_tests::first_sync::{self, Figures, Size};
 use daybridge_tests::host::{Mails, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{MARY, SUSAN, TERRY};
@@ -51,4 +52,32 @@ async fn a_first_pass_that_is_cut_off_goes_on_where_it_was() {
     host.settle().await;
     assert_eq!(host.outlook("susan.maye").calendar().await.len(), 30);
     host.oracle(30, Mails::NONE).await;
+}
+
+/// What a host may take, whatever it syncs: unoptimised, with its rules, its store's cache and a page of each mailbox.
+const MEMORY_KIB_MAX: u64 = 300 * 1024;
+/// What five times as many appointments may take more.
+const MEMORY_KIB_MORE: u64 = 48 * 1024;
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn s77_first_sync_is_bounded_in_memory_resumes_after_a_kill_and_mails_nobody() {
+    let (small, large) = (Size { mailboxes: 8, appointments: 320 }, Size { mailboxes: 20, appointments: 1500 });
+    let few = first_sync::run(small, |_| {}).await;
+    let many = first_sync::run(large, |_| {}).await;
+    for (size, figures) in [(small, &few), (large, &many)] {
+        let all = size.appointments as u64;
+        assert!((all / 2..all).contains(&figures.killed_at), "killed in the middle: {figures:?}");
+        assert_eq!((figures.pairs, figures.in_crm, figures.in_exchange), (all, all, all), "{figures:?}");
+        assert_eq!(figures.mails, Mails::NONE);
+        let Preview { linked, created_in_crm, created_in_exchange, .. } = figures.preview;
+        assert_eq!((linked, created_in_crm, created_in_exchange), (all / 4, all / 4, all / 2), "{figures:?}");
+        assert!(figures.idle_requests.exchange <= size.mailboxes as u64, "one for each mailbox: {figures:?}");
+        assert!(figures.idle_requests.crm <= first_sync::IDLE_CRM_MAX, "none for any pair: {figures:?}");
+    }
+    let peaks = |figures: &Figures| [figures.preview_kib, figures.sync_kib, figures.passes_kib];
+    for (few, many) in peaks(&few).into_iter().zip(peaks(&many)) {
+        assert!(few.max(many) < MEMORY_KIB_MAX, "{few} and {many} KiB");
+        assert!(many < few + MEMORY_KIB_MORE, "{few} and {many} KiB");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daybridge::connector::{Batch, Capabilities, Connector, Cursor, Error, Listed};
+use daybridge::connector::{Batch, Capabilities, Connector, Cursor, Error, Listing};
 use daybridge::control::{Desk, Which};
 use daybridge::model::{
     Appointment, Change, Container, Item, ItemRef, Key, Mail, Patch, Response, Seen, Side, User, Version,
@@ -88,8 +88,8 @@ impl Connector for Stammering {
         self.inner.respond(at, version, answer, mail).await
     }
 
-    async fn list(&self, container: &Container) -> Result<Vec<Listed>, Error> {
-        self.inner.list(container).await
+    async fn list(&self, container: &Container, from: Option<&Cursor>) -> Result<Listing, Error> {
+        self.inner.list(container, from).await
     }
 
     async fn doorbell(&self, containers: &[Container], limit: Duration) -> Result<Vec<Container>, Error> {

@@ -35,9 +35,9 @@ impl Calendars {
         });
     }
 
-    /// All that the calendar holds.
-    pub fn listed<'a>(&self, mailbox: &Address, all: impl Iterator<Item = &'a str>) {
-        self.with(mailbox, |ids| *ids = all.take(IDS_MAX).map(digest).collect());
+    /// The calendar is listed anew, and shows what it holds.
+    pub fn forget(&self, mailbox: &Address) {
+        self.with(mailbox, HashSet::clear);
     }
 
     pub fn shows(&self, mailbox: &Address, id: &str) -> bool {

@@ -225,6 +225,11 @@ pub fn equal(column: &str, text: &str) -> String {
     format!("{column} eq {}", quoted(text))
 }
 
+/// The column holds more than this number.
+pub fn above(column: &str, number: &str) -> String {
+    format!("{column} gt {}", quoted(number))
+}
+
 /// The column is one of these ids.
 pub fn one_of(column: &str, ids: &[String]) -> String {
     match ids {

@@ -2,7 +2,8 @@
 //!
 //! Promises: pure, and built on the server's own update stamps only; no clock of ours takes part. A row is told when it is
 //! new or differs in anything from when it was told last, also within the same second; an unchanged row in the overlap is
-//! not. A list that moved while it was paged is noticed and read again.
+//! not. A list that moved while it was paged is noticed and read again. The first reading of everything goes by ids, since
+//! the work that it sets off writes to the very rows it reads.
 //! Limits: rows that vanish from the list (deleted, type changed) are not seen here; a read or a sweep finds them.
 //! Must not know: requests, columns.
 
@@ -41,6 +42,15 @@ impl Default for Pages {
 }
 
 impl Pages {
+    /// The progress in a text that [`Pages::to_text`] made.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// Takes note of a page that was asked for at `index`; true if it was the last. `marks` name the rows at their places:
     /// ids, and with their stamps where the list is in the order of those.
     pub fn take(&mut self, marks: &[String], total: Option<u64>, asked: u32) -> bool {
@@ -61,6 +71,25 @@ impl Pages {
             self.tail = marks.to_vec();
         }
         last
+    }
+}
+
+/// Progress through everything there is, in the order of the ids: rows keep their places in it whatever is written to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// The highest id met.
+    pub after: Option<i64>,
+}
+
+impl Walk {
+    /// Takes a page of what lies behind; true if it was the last. Nothing if the server did not answer in that order.
+    pub fn take(&mut self, ids: &[String], total: Option<u64>, asked: u32) -> Option<bool> {
+        for id in ids {
+            let id = id.parse().ok().filter(|id| self.after.is_none_or(|after| *id > after))?;
+            self.after = Some(id);
+        }
+        let short = ids.len() < PAGE_CUT.min(asked as usize);
+        Some(ids.is_empty() || total.map_or(short, |total| ids.len() as u64 >= total))
     }
 }
 
@@ -99,6 +128,17 @@ impl Place {
     /// Starts at an update stamp instead of at the beginning.
     pub fn at(newest: NaiveDateTime, zone: Tz, overlap: TimeDelta) -> Self {
         Self { since: Some(wall::window_start(zone, newest, overlap)), newest: Some(newest), ..Self::default() }
+    }
+
+    /// Takes note of rows that were told otherwise, as far as they will be met again.
+    pub fn told(&mut self, rows: &[Met]) {
+        for row in rows {
+            if let Some(stamp) = row.stamp.filter(|stamp| self.since.is_none_or(|since| *stamp >= since))
+                && self.seen.len() < SEEN_MAX
+            {
+                self.seen.insert(row.id.clone(), (stamp, row.digest.clone()));
+            }
+        }
     }
 
     /// Takes a page.
@@ -158,20 +198,27 @@ impl Place {
 pub struct Places {
     /// Version of this record.
     v: u32,
+    /// The first reading of everything, as long as it lasts. The polls begin where the CRM stood when it began.
+    #[serde(default)]
+    pub walk: Option<Walk>,
     pub communications: Place,
     pub links: Place,
 }
 
-const VERSION: u32 = 1;
+/// Version 1 knew no walk.
+const VERSION: u32 = 2;
 
 impl Places {
-    pub fn new(links: Place) -> Self {
-        Self { v: VERSION, communications: Place::default(), links }
+    /// Begins with everything there is; `now` is where the CRM stands. Without a walk the list is polled from its beginning.
+    pub fn new(now: Place, walks: bool) -> Self {
+        let communications = if walks { now.clone() } else { Place::default() };
+        Self { v: VERSION, walk: walks.then(Walk::default), communications, links: now }
     }
 
     /// The places in a cursor's text, or nothing if this version cannot read it.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(text).ok().filter(|places| places.v == VERSION)
+        let places: Self = serde_json::from_str(text).ok()?;
+        (1..=VERSION).contains(&places.v).then_some(Self { v: VERSION, ..places })
     }
 
     pub fn to_text(&self) -> String {

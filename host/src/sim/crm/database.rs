@@ -3,7 +3,7 @@
 //! Promises: keys go up by one; audit columns are set on every change, to the second; a removed row stays, marked, and is
 //! never shown again. Must not know: HTTP, sign-in, the doorbell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
 
@@ -15,6 +15,9 @@ use super::value::Value;
 /// Rows one table may hold, removed ones included: far above any test, below what would exhaust the machine.
 const ROWS_MAX: usize = 500_000;
 
+/// Columns by which rows are looked up one by one: without an index each look would read the whole table.
+const INDEXED: [&str; 3] = ["CmLi_Comm_CommunicationId", "Comm_DateTime", "Comm_MeetingId"];
+
 /// The values of a row, in the order of its entity's columns.
 pub type Row = Vec<Value>;
 
@@ -24,6 +27,8 @@ pub struct Table {
     pub entity: Entity,
     rows: BTreeMap<i32, Row>,
     last_key: i32,
+    /// Keys by value, for the columns that are indexed; text as it is compared.
+    indexes: HashMap<usize, BTreeMap<Value, BTreeSet<i32>>>,
 }
 
 /// Who changes a row, and when by the server's wall.
@@ -38,7 +43,10 @@ pub type Values = Vec<(usize, Value)>;
 
 impl Table {
     pub fn new(entity: Entity, last_key: i32) -> Self {
-        Self { entity, rows: BTreeMap::new(), last_key }
+        let indexed = INDEXED.iter().filter_map(|name| entity.position(name));
+        // Column 0 is the key.
+        let indexes = indexed.chain([0]).map(|column| (column, BTreeMap::new())).collect();
+        Self { entity, rows: BTreeMap::new(), last_key, indexes }
     }
 
     /// A row that is not removed.
@@ -53,11 +61,37 @@ impl Table {
 
     /// Rows that fit a condition, in the order asked for, equal ones in order of their keys.
     pub fn select(&self, filter: Option<&Filter>, orders: &[Order]) -> Vec<(i32, &Row)> {
-        let mut rows: Vec<_> = self.rows().filter(|(_, row)| filter.is_none_or(|filter| filter.selects(row))).collect();
+        let fits = |(_, row): &(i32, &Row)| filter.is_none_or(|filter| filter.selects(row));
+        let mut rows: Vec<_> = match filter.and_then(|filter| self.narrowed(filter)) {
+            Some(keys) => keys.into_iter().filter_map(|key| Some((key, self.row(key)?))).filter(fits).collect(),
+            None => self.rows().filter(fits).collect(),
+        };
         if !orders.is_empty() {
             rows.sort_by(|(_, a), (_, b)| Order::compare(orders, a, b));
         }
         rows
+    }
+
+    /// The only keys that may fit, where an index tells.
+    fn narrowed(&self, filter: &Filter) -> Option<BTreeSet<i32>> {
+        let (index, spans) =
+            filter.spans().into_iter().find_map(|(column, spans)| Some((self.indexes.get(&column)?, spans)))?;
+        let spans = spans.into_iter().map(|(low, high)| (low.folded(), high.folded()));
+        let found = spans.filter(|(low, high)| low <= high).flat_map(|(low, high)| index.range(low..=high));
+        Some(found.flat_map(|(_, keys)| keys.iter().copied()).collect())
+    }
+
+    /// Puts a row in its place, and in the indexes.
+    fn file(&mut self, key: i32, row: Row) {
+        let old = self.rows.get(&key);
+        for (column, index) in &mut self.indexes {
+            let at = |row: &Row| row.get(*column).map(Value::folded);
+            if let Some(keys) = old.and_then(at).and_then(|old| index.get_mut(&old)) {
+                keys.remove(&key);
+            }
+            index.entry(at(&row).unwrap_or(Value::Null)).or_default().insert(key);
+        }
+        self.rows.insert(key, row);
     }
 
     /// The value of a column by its name; absent where there is no such column.
@@ -70,11 +104,29 @@ impl Table {
     /// # Errors
     /// If a mandatory column has no value, or the table is full.
     pub fn insert(&mut self, values: Values, by: By) -> Result<i32, Refusal> {
-        if self.rows.len() >= ROWS_MAX {
+        self.insert_all(vec![values], by).map(|keys| keys.first().copied().unwrap_or_default())
+    }
+
+    /// Adds rows, all of them or none, and answers their keys.
+    ///
+    /// # Errors
+    /// If a mandatory column has no value, or the table is full.
+    pub fn insert_all(&mut self, all: Vec<Values>, by: By) -> Result<Vec<i32>, Refusal> {
+        if self.rows.len() + all.len() > ROWS_MAX {
             return Err(Refusal::bad_data(format!("{} holds {ROWS_MAX} rows and takes no more", self.entity.name)));
         }
+        let first = self.last_key.saturating_add(1);
+        let made = (first..).zip(all).map(|(key, values)| Ok((key, self.made(key, values, by)?)));
+        let made = made.collect::<Result<Vec<_>, Refusal>>()?;
+        let keys: Vec<i32> = made.iter().map(|(key, _)| *key).collect();
+        made.into_iter().for_each(|(key, row)| self.file(key, row));
+        self.last_key = keys.last().copied().unwrap_or(self.last_key);
+        Ok(keys)
+    }
+
+    /// A new row.
+    fn made(&self, key: i32, values: Values, by: By) -> Result<Row, Refusal> {
         let mut row = vec![Value::Null; self.entity.columns.len()];
-        let key = self.last_key.saturating_add(1);
         put(&mut row, 0, Value::Int(key));
         for (position, value) in values {
             put(&mut row, position, value);
@@ -88,9 +140,7 @@ impl Table {
         put(&mut row, audit.created_by, Value::Int(by.user));
         put(&mut row, audit.created_date, Value::Time(by.at));
         self.stamp(&mut row, by);
-        self.rows.insert(key, row);
-        self.last_key = key;
-        Ok(key)
+        Ok(row)
     }
 
     /// Writes some columns of a row.
@@ -109,7 +159,7 @@ impl Table {
             put(&mut row, position, value);
         }
         self.stamp(&mut row, by);
-        self.rows.insert(key, row);
+        self.file(key, row);
         Ok(())
     }
 

@@ -93,6 +93,17 @@ impl Filter {
         self.holds(row) == Some(true)
     }
 
+    /// Columns with the spans in which the value of a row that fits has to lie.
+    pub fn spans(&self) -> Vec<(usize, Vec<(&Value, &Value)>)> {
+        match self {
+            Filter::All(parts) => parts.iter().flat_map(Filter::spans).collect(),
+            Filter::Compare { column, operator: Operator::Equal, value } => vec![(*column, vec![(value, value)])],
+            Filter::In { column, values } => vec![(*column, values.iter().map(|value| (value, value)).collect())],
+            Filter::Between { column, low, high } => vec![(*column, vec![(low, high)])],
+            Filter::Any(_) | Filter::Not(_) | Filter::Compare { .. } | Filter::Like { .. } => Vec::new(),
+        }
+    }
+
     /// True, false, or unknown.
     fn holds(&self, row: &[Value]) -> Option<bool> {
         match self {

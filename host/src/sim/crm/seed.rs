@@ -2,6 +2,7 @@
 //!
 //! Promises: the same keys at every start. Must not know: HTTP.
 
+use super::PersonOptions;
 use super::database::{By, Database, Table};
 use super::refusal::Refusal;
 use super::schema::{CAPTIONS, COMPANY, Entity, PERSON, USERS};
@@ -25,15 +26,15 @@ const PASSWORD: &str = "demo";
 const KEYS: [(&str, i32); 6] =
     [("Communication", 4_700), ("Comm_Link", 9_000), (COMPANY, 27), (PERSON, 29), (CAPTIONS, 100), (USERS, 10)];
 
-/// First name, last name, login, e-mail address. The account of the sync has no address, so that nobody takes it for a
-/// person with a calendar.
-const PEOPLE: [(&str, &str, &str, &str); 5] = [
+/// First name, last name, login, e-mail address.
+const PEOPLE: [(&str, &str, &str, &str); 4] = [
     ("Susan", "Maye", "susan.maye", "susan.maye@example.test"),
     ("Terry", "Smith", "terry.smith", "terry.smith@example.test"),
     ("Mary", "Jones", "mary.jones", "mary.jones@example.test"),
     ("William", "Dolan", "william.dolan", "william.dolan@example.test"),
-    ("Calendar", "Sync", "daybridge", ""),
 ];
+/// The account of the sync. It has no address, so that nobody takes it for a person with a calendar.
+const SERVICE: (&str, &str, &str, &str) = ("Calendar", "Sync", "daybridge", "");
 
 const LISTS: [(&str, &[&str]); 4] = [
     ("comm_type", &["Appointment", "Task", "Email"]),
@@ -45,35 +46,40 @@ const LISTS: [(&str, &[&str]); 4] = [
     ("comm_priority", &["Low", "Normal", "High"]),
 ];
 
+/// The people of the demo company.
+pub fn people() -> Vec<PersonOptions> {
+    PEOPLE.into_iter().map(PersonOptions::from).collect()
+}
+
 /// Makes the tables and fills them.
 ///
 /// # Errors
 /// If a name used here is not in the schema.
-pub fn fill(entities: Vec<Entity>, by: By) -> Result<(Database, Vec<Login>), Refusal> {
+pub fn fill(entities: Vec<Entity>, people: Vec<PersonOptions>, by: By) -> Result<(Database, Vec<Login>), Refusal> {
     let mut database = Database::default();
     for entity in entities {
         let last_key = KEYS.iter().find(|(name, _)| *name == entity.name).map_or(0, |(_, key)| *key);
         database.add(Table::new(entity, last_key));
     }
     let mut logins = Vec::new();
-    for (first, last, login, address) in PEOPLE {
+    for PersonOptions { first_name, last_name, login, address } in people.into_iter().chain([SERVICE.into()]) {
         let id = add(
             &mut database,
             USERS,
             &[
-                ("User_Logon", login.into()),
-                ("User_FirstName", first.into()),
-                ("User_LastName", last.into()),
-                ("User_EmailAddress", if address.is_empty() { Value::Null } else { address.into() }),
+                ("User_Logon", login.as_str().into()),
+                ("User_FirstName", first_name.as_str().into()),
+                ("User_LastName", last_name.as_str().into()),
+                ("User_EmailAddress", if address.is_empty() { Value::Null } else { address.as_str().into() }),
                 ("User_PrimaryChannelId", 5.into()),
                 ("User_Language", "UK".into()),
                 ("User_WebServiceEnabled", "true".into()),
             ],
             by,
         )?;
-        let name = format!("{first} {last}");
+        let name = format!("{first_name} {last_name}");
         let role = if address.is_empty() { "service" } else { "user" };
-        logins.push(Login { id, login: login.into(), name, address: address.into(), password: PASSWORD.into(), role });
+        logins.push(Login { id, login, name, address, password: PASSWORD.into(), role });
     }
     let company =
         add(&mut database, COMPANY, &[("Comp_Name", "Acme Ltd".into()), ("Comp_Type", "Customer".into())], by)?;
@@ -113,6 +119,13 @@ fn add(database: &mut Database, table: &str, values: &[(&str, Value)], by: By) -
         })
         .collect::<Result<_, Refusal>>()?;
     table.insert(values, by)
+}
+
+impl From<(&str, &str, &str, &str)> for PersonOptions {
+    fn from((first_name, last_name, login, address): (&str, &str, &str, &str)) -> Self {
+        let [first_name, last_name, login, address] = [first_name, last_name, login, address].map(str::to_owned);
+        Self { first_name, last_name, login, address }
+    }
 }
 
 impl From<&str> for Value {

@@ -13,7 +13,7 @@ use super::local_time;
 use super::schema::{Column, Kind};
 
 /// The value of one column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     Null,
     Int(i32),
@@ -93,6 +93,14 @@ impl Value {
             (Value::Time(a), Value::Time(b)) => Some(a.cmp(b)),
             (Value::Text(a), Value::Text(b)) => Some(folded(a).cmp(folded(b))),
             _ => None,
+        }
+    }
+
+    /// As it is compared: text without letter case and trailing blanks.
+    pub fn folded(&self) -> Self {
+        match self {
+            Value::Text(text) => Value::Text(folded(text).collect()),
+            other => other.clone(),
         }
     }
 
