@@ -15,6 +15,7 @@ mod preview;
 mod reapply;
 mod rules_desk;
 mod trace;
+mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,13 +41,14 @@ use crate::hook::{self, Hook};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
 use crate::notify::{Notice, Notifier};
-use crate::people::Assignment;
+use crate::people::{Assignment, Matching};
 use crate::plugin::recorder::Recorder;
 use crate::plugin::{
     Breaker, Engine, EngineError, EngineOptions, LifecycleError, Live, Metrics, Observer, Observers, RuleNotice, Setup,
     Tell, Trials,
 };
 use crate::queue::{Queue, QueueError, QueueSettings, RetrySettings};
+use crate::roster::Roster;
 use crate::rules::Rules;
 use crate::servers::Servers;
 use crate::store::{SledStore, Store, StoreError};
@@ -71,6 +73,7 @@ pub struct App {
     pub(crate) tasks: Tasks,
     pub(crate) queue: Arc<Queue>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) servers: Arc<Servers>,
     pub(crate) rules: Live,
     pub(crate) recorder: Arc<Recorder>,
@@ -171,7 +174,8 @@ impl App {
     ) -> Result<Arc<Self>, OpenError> {
         let queue =
             Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
-        let ledger = Ledger::open(store).await.map_err(OpenError::Ledger)?;
+        let ledger = Ledger::open(store.clone()).await.map_err(OpenError::Ledger)?;
+        let roster = Arc::new(Roster::open(store).await.map_err(OpenError::Store)?);
         let (queue, ledger) = (Arc::new(queue), Arc::new(ledger));
         let (servers, hooks) = servers(&config, &clock, wrap)?;
         let servers = Arc::new(servers);
@@ -201,7 +205,7 @@ impl App {
         }));
         worker.recall().await.map_err(OpenError::Queue)?;
         worker.recall_counts().await.map_err(OpenError::Ledger)?;
-        let feeds = Arc::new(Feeds::new(worker.clone(), feed_settings(&config)));
+        let feeds = Arc::new(Feeds::new(worker.clone(), roster.clone(), feed_settings(&config)));
         let started = clock.now();
         let tasks = Tasks::new();
         let keeper = Keeper::new(breaker);
@@ -211,6 +215,7 @@ impl App {
             tasks,
             queue,
             ledger,
+            roster,
             servers,
             rules,
             recorder,
@@ -266,7 +271,7 @@ impl App {
     /// CRM users who take no part, by id, with the reason.
     pub fn left_out(&self) -> Vec<(String, String)> {
         let people = self.servers.people();
-        people.left_out.iter().map(|(user, reason)| (user.id.0.clone(), reason.clone())).collect()
+        people.left_out.iter().map(|(user, reason)| (user.id.0.clone(), reason.to_string())).collect()
     }
 
     /// How many pairs the ledger holds.
@@ -378,7 +383,14 @@ fn feed_settings(config: &Config) -> FeedSettings {
         poll: config.sync.poll_interval(),
         sweep: config.sync.sweep_interval(),
         users: USERS_INTERVAL,
-        assignments: config
+        matching: matching(config),
+    }
+}
+
+fn matching(config: &Config) -> Matching {
+    Matching {
+        resources: config.users.resources,
+        servers: config
             .exchange
             .iter()
             .map(|server| Assignment {

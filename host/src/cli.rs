@@ -9,6 +9,7 @@ mod completions;
 #[cfg(feature = "sim")]
 mod demo;
 mod failure;
+mod host;
 mod init;
 mod output;
 mod queue;
@@ -20,6 +21,7 @@ mod status;
 mod stop;
 mod sync;
 mod trace;
+mod users;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -76,6 +78,9 @@ enum Command {
     /// List, retry or discard waiting and parked appointments.
     #[command(subcommand)]
     Queue(queue::Command),
+    /// List CRM users with their mailboxes, find mailboxes, take users in or out.
+    #[command(subcommand)]
+    Users(users::Command),
     /// Ask a running host to stop.
     Stop(stop::Arguments),
     /// Run a simulated server that speaks the real protocol, for trying things out.
@@ -174,6 +179,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Trace(arguments) => trace::run(&arguments).await,
         Command::Rules(command) => rules::run(&command).await,
         Command::Queue(command) => queue::run(&command).await,
+        Command::Users(command) => users::run(&command).await,
         Command::Stop(arguments) => stop::run(&arguments).await,
         #[cfg(feature = "sim")]
         Command::Simulate(command) => simulate::run(&command).await,

@@ -10,6 +10,7 @@ mod gate;
 mod recording;
 mod sections;
 mod text;
+mod users;
 
 use std::fs;
 use std::io;
@@ -23,6 +24,7 @@ pub use recording::Recording;
 pub use sections::{
     Breaker, ConflictPolicy, Control, ExchangeKind, ExchangeServer, Inviter, Log, Notify, Protocol, Sync,
 };
+pub use users::Users;
 
 /// Largest configuration file that is read: a mistake (a log, a database) is noticed instead of loaded.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -40,6 +42,7 @@ pub struct Config {
     /// At least one; exactly one is primary.
     pub exchange: Vec<ExchangeServer>,
     pub sync: Sync,
+    pub users: Users,
     /// The chain in order; the default one if the operator wrote none.
     pub rules: Vec<RuleEntry>,
     pub breaker: Breaker,

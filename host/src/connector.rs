@@ -14,6 +14,7 @@ pub mod property;
 pub mod sage;
 pub mod zones;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,8 +23,8 @@ use chrono::NaiveDate;
 use crate::error::Class;
 use crate::model::recurrence::Window;
 use crate::model::{
-    Appointment, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch, Response, Seen,
-    Side, User, Version,
+    Address, Appointment, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch,
+    Response, Seen, Side, User, UserId, Version,
 };
 
 /// One kind of server, signed in: a CRM, or one Exchange server with several mailboxes.
@@ -132,6 +133,12 @@ pub trait Connector: Send + Sync {
 
     /// The people this server knows (CRM users). Empty where the server has no such list.
     async fn users(&self) -> Result<Vec<User>, Error>;
+
+    /// The addresses of users' mailboxes as they were found elsewhere, the primary one first: from now on these users are
+    /// shown with their primary address, and found by any of them.
+    async fn know_mailboxes(&self, addresses: &BTreeMap<UserId, Vec<Address>>) {
+        let _ = addresses;
+    }
 
     /// The people of this server's directory whose address (any of theirs) or whose first and last name is the text.
     /// `within` is a container that may be acted in.

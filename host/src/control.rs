@@ -10,6 +10,7 @@ pub mod http;
 mod reapply;
 pub mod rules;
 mod sync;
+mod users;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::reapply::{ReapplyOrder, ReapplyReport};
 pub use self::sync::{PlanLine, Preview, SYNC_LINES_MAX, SyncOrder, SyncReport};
+pub use self::users::{UserDesk, UserInfo, UserList, UserOrder, UserState};
 use crate::model::{MailBudget, Side};
 pub use rules::{
     ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, InstallOrder, Proposal, RuleDesk, RuleHistory,
@@ -29,7 +31,7 @@ pub const QUEUE_PAGE_MAX: usize = 1000;
 ///
 /// Every call answers [`Refusal`] when it cannot be done; its kind says whose move it is.
 #[async_trait]
-pub trait Desk: RuleDesk {
+pub trait Desk: RuleDesk + UserDesk {
     /// How the host is: versions, what waits where and why, mail declared so far.
     async fn status(&self) -> Result<Status, Refusal>;
 

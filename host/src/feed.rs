@@ -22,8 +22,9 @@ use crate::ledger::Ledger;
 use crate::lifecycle::Tasks;
 use crate::model::{Cause, Change, Container, Key};
 use crate::notify::Notice;
-use crate::people::{Assignment, People};
+use crate::people::{Matching, People};
 use crate::queue::Queue;
+use crate::roster::Roster;
 use crate::servers::Servers;
 use crate::worker::keys::key_for;
 use crate::worker::{Trouble, Worker};
@@ -39,7 +40,7 @@ pub struct FeedSettings {
     pub poll: Duration,
     pub sweep: Duration,
     pub users: Duration,
-    pub assignments: Vec<Assignment>,
+    pub matching: Matching,
 }
 
 /// How a container's feed stands.
@@ -74,10 +75,13 @@ pub struct Feeds {
     queue: Arc<Queue>,
     ledger: Arc<Ledger>,
     servers: Arc<Servers>,
+    roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
     settings: FeedSettings,
     watches: Mutex<BTreeMap<Container, Arc<Watch>>>,
     people_changed: Notify,
+    /// Somebody else read the people: feeds are to follow them.
+    people_read: Notify,
     statuses: Mutex<BTreeMap<Container, FeedStatus>>,
     /// Held by the one whose changes are queued next, once there is room.
     door: tokio::sync::Mutex<()>,
@@ -100,16 +104,18 @@ struct Watch {
 }
 
 impl Feeds {
-    pub fn new(worker: Arc<Worker>, settings: FeedSettings) -> Self {
+    pub fn new(worker: Arc<Worker>, roster: Arc<Roster>, settings: FeedSettings) -> Self {
         Self {
             queue: worker.queue.clone(),
             ledger: worker.ledger.clone(),
             servers: worker.servers.clone(),
             clock: worker.clock.clone(),
             worker,
+            roster,
             settings,
             watches: Mutex::default(),
             people_changed: Notify::new(),
+            people_read: Notify::new(),
             statuses: Mutex::default(),
             door: tokio::sync::Mutex::default(),
         }
@@ -131,7 +137,11 @@ impl Feeds {
                         feeds.worker.settings.circuit.first
                     }
                 };
-                tokio::select! { () = own.stopping().cancelled_owned() => return, () = tokio::time::sleep(wait) => {} }
+                tokio::select! {
+                    () = own.stopping().cancelled_owned() => return,
+                    () = tokio::time::sleep(wait) => {}
+                    () = feeds.people_read.notified() => {}
+                }
             }
         });
         for server in self.servers.exchange() {
@@ -153,11 +163,12 @@ impl Feeds {
                 self.worker.trouble_with(server, container, error);
             }
         })?;
-        let people = People::matched(&users, &self.settings.assignments);
+        let people = People::matched(&users, &self.settings.matching, &self.roster.standings());
+        crm.know_mailboxes(&people.addresses()).await;
         let before = self.servers.people();
-        for (user, reason) in &people.left_out {
-            if !before.left_out.iter().any(|(other, told)| other.id == user.id && told == reason) {
-                tracing::info!(user.id = user.id.0, "CRM user {} takes no part: {reason}", user.id.0);
+        for (user, absence) in &people.left_out {
+            if !before.left_out.iter().any(|(other, told)| other.id == user.id && told == absence) {
+                tracing::info!(user.id = user.id.0, "CRM user {} takes no part: {}", user.id.0, absence.code());
             }
         }
         let same = before.mailboxes().eq(people.mailboxes());
@@ -166,6 +177,15 @@ impl Feeds {
             self.people_changed.notify_waiters();
         }
         Ok(())
+    }
+
+    /// The feeds of a running host follow the people as they were read last.
+    pub fn follow_people(&self) {
+        self.people_read.notify_one();
+    }
+
+    pub fn matching(&self) -> &Matching {
+        &self.settings.matching
     }
 
     /// Every container there is to watch.
@@ -306,7 +326,7 @@ impl Feeds {
     /// Queues changes as soon as there is room: what is due at a time is bounded, however much the servers hold. While the
     /// work is halted nothing makes room, and what changes is taken note of all the same.
     async fn admit(&self, changes: Vec<(Key, Change)>, cursor: Option<(&Container, &str)>) -> Result<(), Trouble> {
-        let _one = self.door.lock().await;
+        let _one = if changes.is_empty() { None } else { Some(self.door.lock().await) };
         if !changes.is_empty() {
             self.queue.until(|queue| !queue.is_full() || self.worker.halted().is_some()).await;
         }

@@ -15,7 +15,7 @@
 //! - [`engine`]: what to do, as a value. Pure. [`rules`]: what is asked of rules, whoever runs them.
 //! - [`connector`]: servers ([`connector::sage`], [`connector::ews`], [`connector::graph`]) behind one trait;
 //!   [`connector::http`] is the only place that sends, [`connector::auth`] signs in. [`hook`]: where Graph's notifications come in.
-//! - [`store`], [`queue`], [`ledger`]: what survives power loss.
+//! - [`store`], [`queue`], [`ledger`], [`roster`]: what survives power loss.
 //! - [`plugin`]: rules on wasmtime. [`feed`], [`worker`]: the moving parts. [`notify`]: messages to people.
 //! - [`control`]: what a person may ask of a running host, as calls and as JSON on loopback. [`config`], [`app`], [`cli`].
 //! - [`sim`]: servers that speak the wire protocols for demo and tests; shares no types with the connectors.
@@ -48,6 +48,7 @@ pub mod people;
 #[cfg(feature = "program")]
 pub mod plugin;
 pub mod queue;
+pub mod roster;
 pub mod rules;
 pub mod servers;
 #[cfg(feature = "sim")]

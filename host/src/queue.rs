@@ -16,6 +16,7 @@ mod entry;
 mod index;
 mod parked;
 pub mod retry;
+mod room;
 mod view;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::store::{Batch, Durable, SCAN_ROWS_MAX, Store, StoreError, Tree};
 pub use self::entry::CHANGES_MAX;
 pub use self::index::Blocked;
 pub use self::retry::RetrySettings;
+pub use self::room::BACKLOG_MAX;
 pub use self::view::{EntryState, EntryView, FailureRecord, ParkedBy, QueueCounts, RuleFailure};
 
 const ENTRIES: Tree = Tree("queue");
@@ -45,9 +47,6 @@ const CURSORS: Tree = Tree("cursor");
 const PUT_PART: usize = 1000;
 /// A wait ends at the latest after this long, so that a clock that was set and a pause that ended are noticed.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// Entries that are due before whoever brings more has to wait: a server that holds a hundred thousand appointments is
-/// read as they are worked off, not all into memory.
-pub const BACKLOG_MAX: usize = 1000;
 /// For [`Queue::lease`] and [`Queue::wait`] when no work has to wait.
 pub fn nothing_blocked(_: &Key, _: &[Container]) -> bool {
     false
@@ -233,27 +232,6 @@ impl Queue {
         if !wait.is_zero() {
             // At the limit the caller looks again, and comes back.
             let _ = tokio::time::timeout(wait.min(WAIT_MAX), woken).await;
-        }
-    }
-
-    /// Whether as much is due, or nearly, as may be at a time. What waits for its next attempt does not count: a server that
-    /// is down does not keep others from being read.
-    pub fn is_full(&self) -> bool {
-        let soon = self.clock.now() + span(self.settings.settle) * entry::SETTLINGS_MAX as i32;
-        self.index().due_by(soon, BACKLOG_MAX) == BACKLOG_MAX
-    }
-
-    /// Returns when something holds, which is looked at whenever the queue moves and every few seconds. Safe to drop at
-    /// any time.
-    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
-        loop {
-            let mut woken = std::pin::pin!(self.wake.notified());
-            woken.as_mut().enable();
-            if holds(self) {
-                return;
-            }
-            // At the limit it is looked at again.
-            let _ = tokio::time::timeout(WAIT_MAX, woken).await;
         }
     }
 

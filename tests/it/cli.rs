@@ -41,6 +41,7 @@ Commands:
   trace        Tell the life of one appointment, step by step
   rules        List, install, swap, roll back, compare, sign or build rules
   queue        List, retry or discard waiting and parked appointments
+  users        List CRM users with their mailboxes, find mailboxes, take users in or out
   stop         Ask a running host to stop
   simulate     Run a simulated server that speaks the real protocol, for trying things out
   completions  Print a completion script for a shell
@@ -73,7 +74,7 @@ async fn a_mistyped_command_is_the_persons_to_mend() {
 
 #[tokio::test]
 async fn every_command_has_help() {
-    let commands: [&[&str]; 22] = [
+    let commands: [&[&str]; 26] = [
         &["demo"],
         &["init"],
         &["check"],
@@ -93,6 +94,10 @@ async fn every_command_has_help() {
         &["rules", "build"],
         &["queue", "list"],
         &["queue", "retry"],
+        &["users", "list"],
+        &["users", "sync"],
+        &["users", "enable"],
+        &["users", "disable"],
         &["stop"],
         &["simulate", "exchange"],
         &["completions"],
@@ -370,7 +375,9 @@ hint: stop the other host first, or give this one its own folder with --data; a 
     assert_eq!(status.code, 0, "{}", status.stderr);
     let status: Value = serde_json::from_str(&status.stdout).expect("one JSON object");
     assert_eq!(status["pid"], line["pid"]);
-    for arguments in [&["status"][..], &["queue", "list"], &["rules", "list"], &["sync", "--dry-run"], &["sync"]] {
+    for arguments in
+        [&["status"][..], &["queue", "list"], &["rules", "list"], &["sync", "--dry-run"], &["sync"], &["users", "list"]]
+    {
         let outcome = program::run(stage.path(), arguments).await;
         assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{arguments:?}");
         assert!(!outcome.stdout.is_empty(), "{arguments:?}");
@@ -406,4 +413,56 @@ async fn without_a_running_host_sync_does_the_pass_itself() {
         assert_eq!(report["dry_run"], arguments.contains(&"--dry-run"));
         assert_eq!(report["unfinished"], 0);
     }
+}
+
+#[tokio::test]
+async fn users_are_listed_taken_out_and_taken_in_again_without_a_running_host() {
+    let stage = Stage::set().await;
+    let listed = program::run(stage.path(), &["users", "list"]).await;
+    assert_eq!((listed.code, listed.stderr.as_str()), (0, ""));
+    assert_eq!(
+        listed.stdout,
+        "\
+USER           NAME           MAILBOX                     SERVER  FOUND BY  STATE
+daybridge      Calendar Sync  -                           -       -         left-out
+mary.jones     Mary Jones     mary.jones@example.test     main    address   synchronized
+susan.maye     Susan Maye     susan.maye@example.test     main    address   synchronized
+terry.smith    Terry Smith    terry.smith@example.test    main    address   synchronized
+william.dolan  William Dolan  william.dolan@example.test  main    address   synchronized
+
+daybridge: the CRM user has no e-mail address; to look for the mailbox by name: daybridge users sync
+
+4 of 5 users take part.
+"
+    );
+    let out = program::run(stage.path(), &["users", "disable", "susan.maye"]).await;
+    assert_eq!((out.code, out.stderr.as_str()), (0, ""));
+    assert_eq!(out.stdout, "susan.maye takes no part any more; nothing was deleted.\n");
+    let synced = program::run(stage.path(), &["users", "sync", "--json"]).await;
+    assert_eq!((synced.code, synced.stderr.as_str()), (0, ""));
+    let users: Vec<Value> =
+        synced.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON object per line")).collect();
+    let states: Vec<_> =
+        users.iter().filter_map(|user| Some((user["login"].as_str()?, user["state"].as_str()?))).collect();
+    assert_eq!(
+        states,
+        [
+            ("daybridge", "left-out"),
+            ("mary.jones", "synchronized"),
+            ("susan.maye", "disabled"),
+            ("terry.smith", "synchronized"),
+            ("william.dolan", "synchronized"),
+        ]
+    );
+    let taken_in = program::run(stage.path(), &["users", "enable", "SUSAN.MAYE@example.test"]).await;
+    assert_eq!(taken_in.stdout, "susan.maye takes part with the mailbox susan.maye@example.test.\n");
+    let nobody = program::run(stage.path(), &["users", "disable", "nobody"]).await;
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (1, ""));
+    assert_eq!(
+        nobody.stderr,
+        "\
+error: there is no CRM user nobody
+hint: name the user by login, id or e-mail address, as `daybridge users list` shows them
+"
+    );
 }

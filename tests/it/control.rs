@@ -15,7 +15,7 @@ use daybridge::control::{
     Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused,
     PlanLine, Preview, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
     RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine,
-    SyncOrder, SyncReport, Which, WriteCounts,
+    SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder, UserState, Which, WriteCounts,
 };
 use daybridge::control::{
     ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, Proposal, RuleDesk, RuleHistory,
@@ -178,6 +178,41 @@ fn story() -> Story {
     }
 }
 
+fn user(enabled: bool) -> UserInfo {
+    UserInfo {
+        id: "11".into(),
+        login: "susan.maye".into(),
+        name: "Susan Maye".into(),
+        address: "smaye@example.test".into(),
+        resource: false,
+        state: if enabled { UserState::Synchronized } else { UserState::Disabled },
+        reason: (!enabled).then(|| "a person took the user out of the sync".into()),
+        mailbox: enabled.then(|| "susan.maye@example.test".into()),
+        server: enabled.then(|| "main".into()),
+        matched: enabled.then(|| "alias".into()),
+    }
+}
+
+fn users() -> UserList {
+    UserList { users: vec![user(true), user(false)], troubles: vec![reason()] }
+}
+
+#[async_trait]
+impl UserDesk for NotingDesk {
+    async fn users(&self) -> Result<UserList, Refusal> {
+        self.note("users".into());
+        Ok(users())
+    }
+    async fn sync_users(&self) -> Result<UserList, Refusal> {
+        self.note("sync users".into());
+        Ok(users())
+    }
+    async fn set_user(&self, order: &UserOrder) -> Result<UserInfo, Refusal> {
+        self.note(format!("set {} {}", order.user, order.enabled));
+        Ok(user(order.enabled))
+    }
+}
+
 #[async_trait]
 impl Desk for NotingDesk {
     async fn status(&self) -> Result<Status, Refusal> {
@@ -314,7 +349,7 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 17] = [
+const ROUTES: [(&str, &str); 20] = [
     ("GET", "/v1/status"),
     ("GET", "/metrics"),
     ("GET", "/v1/queue"),
@@ -329,6 +364,9 @@ const ROUTES: [(&str, &str); 17] = [
     ("POST", "/v1/rules/commit"),
     ("GET", "/v1/rules/history"),
     ("POST", "/v1/rules/diff"),
+    ("GET", "/v1/users"),
+    ("POST", "/v1/users/sync"),
+    ("POST", "/v1/users/set"),
     ("POST", "/v1/sync"),
     ("POST", "/v1/doorbell"),
     ("POST", "/v1/stop"),
@@ -360,6 +398,10 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     assert_eq!(client.diff_rules(&order).await.unwrap(), Compared::default());
     let order = SyncOrder { containers: vec!["crm".into()], sweep: true, dry_run: true };
     assert_eq!(client.sync(&order).await.unwrap(), report());
+    assert_eq!(client.users().await.unwrap(), users());
+    assert_eq!(client.sync_users().await.unwrap(), users());
+    let out = UserOrder { user: "susan.maye".into(), enabled: false };
+    assert_eq!(client.set_user(&out).await.unwrap(), user(false));
     client.doorbell(SideName::Exchange).await.unwrap();
     client.stop().await.unwrap();
     assert_eq!(
@@ -379,6 +421,9 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "history",
             "diff Generation(1) File(FileOrder { name: \"x.wasm\", base64: \"eA==\" }) true true",
             "sync [\"crm\"] sweep true dry true",
+            "users",
+            "sync users",
+            "set susan.maye false",
             "doorbell Exchange",
             "stop",
         ]

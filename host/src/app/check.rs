@@ -2,6 +2,7 @@
 //!
 //! Promises: reads only; every line that is not well says what to do. Must not know: how it is printed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{OpenError, line, servers};
@@ -48,7 +49,7 @@ pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLi
             return Ok(lines);
         }
     };
-    let people = People::matched(&users, &super::feed_settings(config).assignments);
+    let people = People::matched(&users, &super::matching(config), &BTreeMap::new());
     lines.push(good("users", format!("{} of {} take part", people.mailboxes().count(), users.len())));
     for (user, reason) in &people.left_out {
         lines.push(good("user", format!("{} takes no part: {reason}", user.logon)));

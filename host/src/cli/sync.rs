@@ -1,22 +1,15 @@
 //! `daybridge sync`: one pass, or what it would do.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::host::Host;
 use super::output::{count, line, table};
-use super::{Failure, HostChoice, Missing, output};
-use crate::app::App;
-use crate::clock::SystemClock;
-use crate::config::{Config, environment};
-use crate::control::client::{Client, ClientError};
-use crate::control::{Desk, MailCounts, PlanLine, SYNC_LINES_MAX, SideName, Status, SyncOrder, SyncReport};
-use crate::{lifecycle, telemetry};
-
-/// Without a host of its own the command prints its report; its log tells only what a person must know besides.
-const LEVEL_ALONE: &str = "warn";
+use super::{Failure, HostChoice, output};
+use crate::control::{MailCounts, PlanLine, SYNC_LINES_MAX, SideName, SyncOrder, SyncReport};
+use crate::lifecycle;
 
 const BAR: &str = "{bar:40} {pos} of {len}  {elapsed_precise}, {eta_precise} left";
 /// Between two looks at how far a pass is.
@@ -147,64 +140,6 @@ fn confirmed() -> Result<bool, Failure> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(|error| Failure::ours("read the answer").caused_by(&error))?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// Who makes the pass: the running host, or this process where none runs. A running host holds the data folder, so there
-/// are never two at work.
-enum Host {
-    Running(Client),
-    Ours(Arc<App>),
-}
-
-impl Host {
-    async fn find(choice: &HostChoice) -> Result<Self, Failure> {
-        let found = match choice.find() {
-            Ok(client) => client.status().await.map(|_| client),
-            Err(Missing::Host(error)) => Err(error),
-            Err(Missing::Config(error)) => return Err(error.into()),
-        };
-        match found {
-            Ok(client) => Ok(Host::Running(client)),
-            // None runs, or one that was killed and has left its address behind.
-            Err(ClientError::NotRunning { .. } | ClientError::NoAnswer { .. }) => Self::ours(choice).await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn ours(choice: &HostChoice) -> Result<Self, Failure> {
-        let mut config = Config::load(&choice.config_file(), &environment)?;
-        if let Some(data) = &choice.data {
-            config.data.clone_from(data);
-        }
-        telemetry::start(LEVEL_ALONE, config.log.format).map_err(Failure::ours)?;
-        Ok(Host::Ours(App::open(config, Arc::new(SystemClock)).await?))
-    }
-
-    fn is_ours(&self) -> bool {
-        matches!(self, Host::Ours(_))
-    }
-
-    async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Failure> {
-        match self {
-            Host::Running(client) => Ok(client.sync(order).await?),
-            Host::Ours(app) => Ok(app.sync(order).await?),
-        }
-    }
-
-    async fn status(&self) -> Result<Status, Failure> {
-        match self {
-            Host::Running(client) => Ok(client.status().await?),
-            Host::Ours(app) => Ok(app.status().await?),
-        }
-    }
-
-    /// True if all ended well.
-    async fn close(self) -> bool {
-        match self {
-            Host::Running(_) => true,
-            Host::Ours(app) => app.stop_now().await,
-        }
-    }
 }
 
 fn show_preview(report: &SyncReport) {

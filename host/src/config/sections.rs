@@ -294,12 +294,13 @@ fn ews() -> ExchangeKind {
 const EXCHANGE_HEAD: [&str; 3] = ["kind", "primary", "mailboxes"];
 
 /// Every section there is, for the hint on one that is not.
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "data",
     "rules_dir",
     "crm",
     "exchange",
     "sync",
+    "users",
     "rules",
     "gate",
     "recording",
@@ -334,6 +335,8 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
     let sync: Sync = document.read(sync)?;
     check_sync(document, &sync_section, &sync)?;
 
+    let users = document.read(top.take_section(document, "users")?)?;
+
     let rules = entries::read(document, top.take_sections(document, "rules")?)?;
 
     let section = top.take_section(document, "breaker")?;
@@ -366,6 +369,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Config, ConfigError> {
         crm,
         exchange,
         sync,
+        users,
         rules,
         recording,
         breaker,

@@ -36,8 +36,8 @@ use self::wire::{Columns, Feed, Row};
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Problem};
 use crate::clock::Clock;
 use crate::model::{
-    Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Seen, Side, Status, Time, User,
-    Version,
+    Address, Appointment, Cause, Change, Container, Field, Item, ItemRef, Key, Mail, Patch, Seen, Side, Status, Time,
+    User, UserId, Version,
 };
 
 const COMMUNICATION: &str = "Communication";
@@ -552,7 +552,11 @@ impl Connector for Sage {
 
     async fn users(&self) -> Result<Vec<User>, Error> {
         let act = self.act("list the users");
-        Ok(self.people(&act, &[], &[]).await?.users().cloned().collect())
+        Ok(self.people(&act, &[], &[]).await?.listed().collect())
+    }
+
+    async fn know_mailboxes(&self, addresses: &BTreeMap<UserId, Vec<Address>>) {
+        self.known.lock().await.know_mailboxes(addresses);
     }
 
     async fn probe(&self, container: &Container) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
     Affected, Captured, ChangeOrder, CommitOrder, DiffOrder, Proposal, QueueEntry, QueueFilter, QueuePage,
     ReapplyOrder, ReapplyReport, Refusal, RefusalKind, RuleChain, RuleHistory, SideName, Status, Story, SyncOrder,
-    SyncReport, Which,
+    SyncReport, UserInfo, UserList, UserOrder, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
 use crate::plugin::Compared;
@@ -170,6 +170,18 @@ impl Client {
 
     pub async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, ClientError> {
         self.post("/v1/sync", order, SYNC_LIMIT).await
+    }
+
+    pub async fn users(&self) -> Result<UserList, ClientError> {
+        self.ask(Request::get(self.route("/v1/users")?).timeout(RULES_LIMIT)).await
+    }
+
+    pub async fn sync_users(&self) -> Result<UserList, ClientError> {
+        self.post("/v1/users/sync", &(), SYNC_LIMIT).await
+    }
+
+    pub async fn set_user(&self, order: &UserOrder) -> Result<UserInfo, ClientError> {
+        self.post("/v1/users/set", order, RULES_LIMIT).await
     }
 
     pub async fn doorbell(&self, side: SideName) -> Result<(), ClientError> {

@@ -20,11 +20,13 @@
 //! | `POST /v1/rules/propose?values=` [`ChangeOrder`](super::ChangeOrder) | [`RuleDesk::propose_rules`](super::RuleDesk) |
 //! | `POST /v1/rules/commit` [`CommitOrder`](super::CommitOrder) | [`RuleDesk::commit_rules`](super::RuleDesk) |
 //! | `GET /v1/rules/history`, `POST /v1/rules/diff` | [`RuleDesk::rule_history`](super::RuleDesk), [`RuleDesk::diff_rules`](super::RuleDesk) |
+//! | `GET /v1/users`, `POST /v1/users/sync`, `POST /v1/users/set` [`UserOrder`](super::UserOrder) | [`UserDesk`](super::UserDesk) |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
 
 mod rules;
+mod users;
 
 use std::fs;
 use std::io::{self, Write};
@@ -152,6 +154,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/queue/discard", post(queue_discard))
         .route("/v1/trace", get(trace))
         .merge(rules::routes())
+        .merge(users::routes())
         .route("/v1/rules", get(rule_chain))
         .route("/v1/rules/reload", post(rules_reload))
         .route("/metrics", get(metrics))

@@ -1,5 +1,7 @@
 //! Organizers, attendees, responses.
 
+use chrono::TimeDelta;
+use daybridge::control::{RefusalKind, UserDesk, UserList, UserOrder, UserState};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_ALL;
 use daybridge_tests::host::{Mails, TestHost};
@@ -209,4 +211,140 @@ async fn s43_two_crm_users_with_one_mailbox_are_refused_in_clear_text() {
         "{left_out:?}"
     );
     host.oracle(0, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s30_user_taken_out_of_the_sync_stays_out_whatever_is_synced_and_nothing_is_read_or_deleted() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Before", &day(40), 9, SUSAN)).await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.by_subject("Before").await.expect("there").id;
+    let out = UserOrder { user: "Susan.Maye".into(), enabled: false };
+    let susan = host.app.set_user(&out).await.expect("done");
+    assert_eq!((susan.state, susan.mailbox), (UserState::Disabled, None));
+    assert!(susan.reason.expect("a reason").contains("daybridge users enable susan.maye"));
+    // Whatever asks her calendar for anything would use this up.
+    let susans =
+        json!({"operation": "*", "container": "susan.maye@example.test", "kind": "error", "code": "ErrorAccessDenied"});
+    host.exchange_fault(susans).await;
+    host.crm().patch("Communication", &id, &json!({"Comm_Location": "Room 1"})).await;
+    host.crm().book(&Booking::at("New in the CRM", &day(41), 9, SUSAN)).await;
+    host.settle_with_sweep().await;
+    let listed = host.app.sync_users().await.expect("users");
+    let states: Vec<_> = listed.users.iter().map(|user| (user.login.as_str(), user.state)).collect();
+    assert!(states.contains(&("susan.maye", UserState::Disabled)), "{states:?}");
+    assert!(states.contains(&("terry.smith", UserState::Synchronized)), "{states:?}");
+    host.settle_after_user_change().await;
+    host.restart().await;
+    host.settle_with_sweep().await;
+    let unused = host.servers.exchange.faults().pending().pending.len();
+    assert_eq!(unused, 1, "her calendar was asked for something");
+    host.clear_exchange_faults().await;
+    outlook.set_subject(&item, "Changed in Outlook").await;
+    outlook.book("New in Outlook", &utc(&day(42), 9), &utc(&day(42), 10), &[]).await;
+    host.settle_with_sweep().await;
+    let mut subjects: Vec<String> =
+        host.crm().appointments().await.iter().map(|row| row.text("Comm_Subject")).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["Before", "New in the CRM"]);
+    assert_eq!(outlook.calendar().await.len(), 2);
+    // Taken in again, everything is made up for.
+    let susan = host.app.set_user(&UserOrder { enabled: true, ..out }).await.expect("done");
+    assert_eq!((susan.state, susan.mailbox.as_deref()), (UserState::Synchronized, Some("susan.maye@example.test")));
+    host.settle_with_sweep().await;
+    let shown = outlook.meeting(&item).await.expect("there");
+    assert_eq!((shown.subject.as_str(), shown.location.as_str()), ("Changed in Outlook", "Room 1"));
+    assert_eq!(host.crm().get("Communication", &id).await.expect("there").text("Comm_Subject"), "Changed in Outlook");
+    assert_eq!((outlook.calendar().await.len(), host.crm().appointments().await.len()), (3, 3));
+    host.oracle(3, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn user_without_an_address_is_found_in_the_directory_by_name() {
+    let mut host = TestHost::settled().await;
+    william_is_elsewhere(&mut host).await;
+    let william = |listed: UserList| listed.users.into_iter().find(|user| user.id == WILLIAM).expect("William");
+    let before = william(host.app.users().await.expect("users"));
+    assert_eq!((before.state, before.mailbox), (UserState::LeftOut, None));
+    assert!(before.reason.expect("a reason").contains("daybridge users sync"));
+    let found = william(host.app.sync_users().await.expect("users"));
+    assert_eq!((found.state, found.matched.as_deref()), (UserState::Synchronized, Some("name")));
+    assert_eq!(found.mailbox.as_deref(), Some("william.dolan@example.test"));
+    // The CRM still has no address of his, and he organizes and is asked all the same, also after a restart.
+    host.restart().await;
+    host.settle().await;
+    host.crm().book(&Booking::at("His", &day(40), 9, WILLIAM).with_user(SUSAN)).await;
+    host.settle().await;
+    let his = host.outlook("william.dolan").by_subject("His").await.expect("in his calendar");
+    assert_eq!(
+        his.attendees.iter().map(|(address, _)| address.as_str()).collect::<Vec<_>>(),
+        ["susan.maye@example.test"]
+    );
+    let outlook = host.outlook("susan.maye");
+    outlook.book("Hers", &utc(&day(41), 9), &utc(&day(41), 10), &["william.dolan@example.test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let rows = host.crm().appointments().await;
+    let hers = rows.iter().find(|row| row.text("Comm_Subject") == "Hers").expect("in the CRM");
+    let users: Vec<String> =
+        host.crm().links(&hers.id()).await.iter().map(|link| link.text("CmLi_Comm_UserId")).collect();
+    assert!(users.contains(&WILLIAM.to_owned()), "{users:?}");
+    host.oracle(2, Mails::new(2, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn names_are_not_gone_by_if_the_operator_says_so() {
+    let mut host = TestHost::settled_with("[users]\nnames = false\n").await;
+    william_is_elsewhere(&mut host).await;
+    let listed = host.app.sync_users().await.expect("users");
+    let william = listed.users.iter().find(|user| user.id == WILLIAM).expect("William");
+    assert_eq!((william.state, &william.mailbox), (UserState::LeftOut, &None));
+    host.oracle(0, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn resource_takes_no_part_if_the_operator_says_so() {
+    let mut host = TestHost::settled_with("[users]\nresources = false\n").await;
+    host.crm().patch("Users", MARY, &json!({"User_Resource": "true"})).await;
+    host.settle_after_user_change().await;
+    let left_out = host.app.left_out();
+    assert!(left_out.iter().any(|(id, reason)| id == MARY && reason.contains("a resource")), "{left_out:?}");
+    host.oracle(0, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s41_user_whose_address_is_an_alias_is_found_by_the_directory() {
+    let mut host = TestHost::settled().await;
+    host.crm().patch("Users", SUSAN, &json!({"User_EmailAddress": "smaye@example.test"})).await;
+    host.clock.advance(TimeDelta::minutes(11));
+    let listed = host.app.sync_users().await.expect("users");
+    let susan = listed.users.iter().find(|user| user.id == SUSAN).expect("Susan");
+    assert_eq!((susan.matched.as_deref(), susan.address.as_str()), (Some("alias"), "smaye@example.test"));
+    assert_eq!(susan.mailbox.as_deref(), Some("susan.maye@example.test"));
+    // She is one person in both directions, whichever of her addresses is written.
+    host.crm().book(&Booking::at("Own", &day(40), 9, SUSAN).with_user(TERRY)).await;
+    host.settle().await;
+    assert!(host.outlook("susan.maye").by_subject("Own").await.is_some());
+    let outlook = host.outlook("terry.smith");
+    outlook.book("Asked", &utc(&day(41), 9), &utc(&day(41), 10), &["smaye@example.test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let rows = host.crm().appointments().await;
+    let asked = rows.iter().find(|row| row.text("Comm_Subject") == "Asked").expect("in the CRM");
+    let users: Vec<String> =
+        host.crm().links(&asked.id()).await.iter().map(|link| link.text("CmLi_Comm_UserId")).collect();
+    assert!(users.contains(&SUSAN.to_owned()), "{users:?}");
+    assert_eq!(rows.len(), 2);
+    host.oracle(2, Mails::new(2, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn user_nobody_knows_is_refused_with_a_hint() {
+    let mut host = TestHost::settled().await;
+    let refused =
+        host.app.set_user(&UserOrder { user: "nobody".into(), enabled: false }).await.expect_err("no such user");
+    assert_eq!((refused.kind, refused.code.as_str()), (RefusalKind::Unknown, "user-not-known"));
+    assert!(refused.hint.contains("daybridge users list"), "{}", refused.hint);
+    host.no_story("nobody was changed");
 }

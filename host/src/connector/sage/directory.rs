@@ -13,7 +13,7 @@ use super::people::{CrmUser, People};
 use super::wire::Row;
 use super::{IDS_PER_QUERY, Sage};
 use crate::connector::{Error, Problem};
-use crate::model::UserId;
+use crate::model::{Address, UserId};
 
 /// Users change rarely, and a name that is a minute old does no harm.
 const PEOPLE_AGE_MAX: TimeDelta = TimeDelta::seconds(60);
@@ -27,6 +27,17 @@ pub(super) struct Known {
     named: Option<DateTime<Utc>>,
     /// Users that rows name and the list does not: asked for again when the list has aged.
     missing: HashSet<UserId>,
+    /// Addresses of users' mailboxes, found elsewhere.
+    mailboxes: BTreeMap<UserId, Vec<Address>>,
+}
+
+impl Known {
+    pub fn know_mailboxes(&mut self, addresses: &BTreeMap<UserId, Vec<Address>>) {
+        if self.mailboxes != *addresses {
+            self.mailboxes.clone_from(addresses);
+            self.fetched = None;
+        }
+    }
 }
 
 impl Sage {
@@ -45,6 +56,7 @@ impl Sage {
             let query = self.sorted("Users", String::new(), "User_UserId asc");
             let rows = self.all(act, query, "User_UserId").await?;
             let mut people = People::new(rows.iter().filter_map(CrmUser::from_row));
+            people.know_mailboxes(&known.mailboxes);
             if old(known.named, NAMES_AGE_MAX) {
                 known.named = Some(now);
             } else {

@@ -15,6 +15,8 @@ pub struct CrmUser {
     pub channel: Option<i64>,
     /// `User_PrimaryTerritory`.
     pub territory: Option<i64>,
+    /// The address of the row, where the user is shown with another.
+    listed: Option<Address>,
 }
 
 /// Users by id and address; names of persons and companies by id.
@@ -41,6 +43,7 @@ impl CrmUser {
             user,
             channel: row.integer("User_PrimaryChannelId"),
             territory: row.integer("User_PrimaryTerritory"),
+            listed: None,
         })
     }
 }
@@ -71,8 +74,25 @@ impl People {
         self.names.clone_from(&older.names);
     }
 
-    pub fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.values().map(|user| &user.user)
+    /// Users whose mailboxes are known are shown with the first of their addresses, and found by each.
+    pub fn know_mailboxes(&mut self, addresses: &BTreeMap<UserId, Vec<Address>>) {
+        for (id, addresses) in addresses {
+            let Some(user) = self.users.get_mut(id) else { continue };
+            if let Some(primary) = addresses.first().filter(|primary| **primary != user.user.address) {
+                user.listed = Some(std::mem::replace(&mut user.user.address, primary.clone()));
+            }
+            for address in addresses {
+                self.by_address.insert(address.clone(), id.clone());
+            }
+        }
+    }
+
+    /// The users as their rows list them.
+    pub fn listed(&self) -> impl Iterator<Item = User> {
+        self.users.values().map(|user| match &user.listed {
+            Some(listed) => User { address: listed.clone(), ..user.user.clone() },
+            None => user.user.clone(),
+        })
     }
 
     pub fn user(&self, id: &UserId) -> Option<&User> {
