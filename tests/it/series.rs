@@ -19,6 +19,7 @@ use daybridge::model::{
     Response, Seen, Time, Value, Zone,
 };
 use daybridge::sim::exchange::{Options, Role, Running, serve};
+use daybridge_tests::listing::list;
 
 /// The simulator, and both ways to it.
 struct Sim {
@@ -150,7 +151,10 @@ async fn what_no_pattern_says_is_refused() {
         let draft = series("series", unknown, "FREQ=DAILY;COUNT=3");
         let made = connector.create(&susan(), &draft, &Key::Crm("2".into()), Mail::Silent).await;
         assert_eq!(made.expect_err("a zone no table knows").problem, Problem::Unsupported, "{way}");
-        assert!(connector.list(&susan()).await.expect("a list").is_empty(), "{way}: nothing was made of them");
+        assert!(
+            list(connector.as_ref(), &susan()).await.expect("a list").is_empty(),
+            "{way}: nothing was made of them"
+        );
     }
     // Days that no set is named after can be written by Graph alone.
     let days = series("two days", time(), "FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=2");
@@ -302,7 +306,7 @@ async fn a_series_is_one_item_of_the_feed_and_of_the_list() {
         }
         let expected = (master.uid.clone(), Some(Key::Crm("7".into())));
         assert_eq!(found, BTreeSet::from([expected.clone()]), "{way}");
-        let listed = connector.list(&susan()).await.expect("a list");
+        let listed = list(connector.as_ref(), &susan()).await.expect("a list");
         assert_eq!(listed.into_iter().map(|one| (one.uid, one.stamp)).collect::<Vec<_>>(), [expected], "{way}");
         let uid = master.uid.clone().expect("a UID");
         assert_eq!(connector.find_uid(&susan(), &uid).await.expect("found").len(), 1, "{way}");

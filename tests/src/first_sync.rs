@@ -18,6 +18,7 @@ use crate::host::{Mails, Servers, delete, get, post};
 use crate::program::{self, Running};
 use crate::reach::Reach;
 use crate::time::{day, utc};
+use crate::wait;
 
 /// Id of the first CRM user.
 const FIRST_USER: usize = 11;
@@ -27,15 +28,16 @@ const FIRST_DAY: usize = 20;
 const FIRST_HOUR: usize = 9;
 /// Rows imported into the CRM at a time; each lot is a minute younger than the one before.
 const LOT: usize = 500;
-/// Between two looks at the host.
+/// Between two looks at a command's memory.
 const LOOK: Duration = Duration::from_millis(100);
 /// Without any progress for so long the sync is stuck.
 const STUCK: Duration = Duration::from_secs(120);
 /// After a first sync the host's own writes come back as changes; then nothing is left.
 const ECHOES_MAX: usize = 8;
 
-/// Requests to the CRM of a pass with nothing changed: two lists, and the users.
-pub const IDLE_CRM_MAX: u64 = 4;
+/// Requests to the CRM of a pass with nothing changed: the users, and two lists of what was written last. A list is read from
+/// two minutes before its newest row, or from its last 2,000 rows, in pages of 200.
+pub const IDLE_CRM_MAX: u64 = 24;
 
 const MORE: &str = "[sync]\nworkers = 4\n";
 
@@ -224,7 +226,7 @@ async fn live(
             progress(&format!("{pairs} pairs, {} KiB", host.memory_peak_kib().unwrap_or_default()));
         }
         assert!(moved.elapsed() < STUCK, "no progress at {status:?}");
-        tokio::time::sleep(LOOK).await;
+        wait::pause().await;
     }
 }
 
@@ -234,9 +236,8 @@ async fn pass(folder: &Path, arguments: &[&str]) -> (SyncReport, u64) {
     let mut peak = 0;
     let report = loop {
         peak = command.memory_peak_kib().unwrap_or(peak).max(peak);
-        tokio::select! {
-            report = command.next() => break report,
-            () = tokio::time::sleep(LOOK) => {}
+        if let Ok(report) = tokio::time::timeout(LOOK, command.next()).await {
+            break report;
         }
     };
     let report = report.unwrap_or_else(|| panic!("{arguments:?}: {}", command.messages()));

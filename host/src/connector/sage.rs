@@ -284,6 +284,21 @@ impl Sage {
         Ok((told, false))
     }
 
+    /// Reads on in the link rows; answers the appointments whose links changed and that were not told already, and whether the
+    /// list is drained.
+    async fn relinked(
+        &self,
+        act: &str,
+        place: &mut Place,
+        told: &HashSet<String>,
+    ) -> Result<(Vec<Change>, bool), Error> {
+        let query = self.sorted(COMM_LINK, String::new(), "CmLi_UpdatedDate asc");
+        let (links, drained) = self.poll(act, query, place, ["CmLi_CommLinkId", "CmLi_UpdatedDate"]).await?;
+        let rows = self.linked(act, &links, told).await?;
+        let changes = rows.iter().filter_map(|row| Some(self.change_of(row.key(COMMUNICATION_ID)?, Some(row))));
+        Ok((changes.collect(), drained))
+    }
+
     /// Communications of changed link rows that are appointments. Mail and tasks have link rows too, far more of them.
     async fn linked(&self, act: &str, links: &[Row], told: &HashSet<String>) -> Result<Vec<Row>, Error> {
         let ids: BTreeSet<String> = links.iter().filter_map(|link| link.id(LINK_COMMUNICATION)).collect();
@@ -336,7 +351,12 @@ impl Connector for Sage {
                 Some((rows, ended)) => {
                     let taken = rows.iter().filter(|row| self.takes(row));
                     let changes = taken.filter_map(|row| Some(self.change_of(row.key(COMMUNICATION_ID)?, Some(row))));
-                    let changes = changes.collect();
+                    let mut changes: Vec<Change> = changes.collect();
+                    if ended && places.links.since.is_some() {
+                        let told = changes.iter().map(|change| change.at.id.clone());
+                        let told = told.chain(places.communications.remembered()).collect();
+                        changes.extend(self.relinked(&act, &mut places.links, &told).await?.0);
+                    }
                     places.walk = (!ended).then_some(walk);
                     // What was written meanwhile is for the next pass: it was not there before.
                     return Ok(Batch { changes, next: Cursor(places.to_text()), more: !ended });
@@ -358,13 +378,9 @@ impl Connector for Sage {
                 places.links = Place::at(newest, self.config.time_zone, self.overlap());
             }
         } else if drained {
-            let query = self.sorted(COMM_LINK, String::new(), "CmLi_UpdatedDate asc");
-            let columns = ["CmLi_CommLinkId", "CmLi_UpdatedDate"];
-            let (links, links_drained) = self.poll(&act, query, &mut places.links, columns).await?;
             let told: HashSet<String> = changes.iter().map(|change| change.at.id.clone()).collect();
-            for row in self.linked(&act, &links, &told).await? {
-                changes.extend(row.key(COMMUNICATION_ID).map(|id| self.change_of(id, Some(&row))));
-            }
+            let (relinked, links_drained) = self.relinked(&act, &mut places.links, &told).await?;
+            changes.extend(relinked);
             drained = links_drained;
         }
         Ok(Batch { changes, next: Cursor(places.to_text()), more: !drained })

@@ -33,6 +33,14 @@ impl Worker {
             entry.map(|entry| entry.copies.iter().cloned().collect()).unwrap_or_default();
         copies.extend(changes.iter().map(|change| change.at.clone()).filter(|at| at.side() == Side::Exchange));
         let crm_at = self.crm_place(key, entry, changes);
+        if entry.is_none() && matches!(key, Key::Crm(_) | Key::Uid(_)) {
+            // The appointment may have become part of a pair since its change was queued under this key.
+            for at in crm_at.iter().chain(&copies) {
+                if let Some(other) = self.ledger.find_item(at).await?.filter(|other| other != key) {
+                    return Err(Trouble::Belongs(other));
+                }
+            }
+        }
         let mut crm = match &crm_at {
             Some(at) => self.read(at).await?,
             None => Seen::Absent,

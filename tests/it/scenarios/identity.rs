@@ -1,5 +1,6 @@
 //! Creation, identity, duplicates; echo.
 
+use daybridge::control::{Desk, SyncOrder};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::host::{Mails, TestHost};
 use daybridge_tests::time::{day, utc};
@@ -136,6 +137,22 @@ async fn s08_identical_appointments_on_both_sides_are_linked() {
     let day = day(40);
     host.crm().book(&Booking::at("Twin", &day, 9, SUSAN)).await;
     host.outlook("susan.maye").book("Twin", &utc(&day, 9), &utc(&day, 10), &[]).await;
+    host.settle().await;
+    assert_eq!(host.crm().appointments().await.len(), 1);
+    assert_eq!(host.outlook("susan.maye").calendar().await.len(), 1);
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s08_identical_appointments_met_in_exchange_first_are_linked_once() {
+    let mut host = TestHost::start().await;
+    let day = day(40);
+    host.crm().book(&Booking::at("Twin", &day, 9, SUSAN)).await;
+    host.outlook("susan.maye").book("Twin", &utc(&day, 9), &utc(&day, 10), &[]).await;
+    // Both wait in the queue, each under its own key, when the copy in Exchange finds the other.
+    let containers = vec!["susan.maye@example.test".to_owned(), "crm".to_owned()];
+    let report = host.app.sync(&SyncOrder { containers, ..SyncOrder::default() }).await.expect("a pass");
+    assert_eq!(report.unfinished, 0, "{:?}", report.lines);
     host.settle().await;
     assert_eq!(host.crm().appointments().await.len(), 1);
     assert_eq!(host.outlook("susan.maye").calendar().await.len(), 1);

@@ -130,6 +130,11 @@ impl Place {
         Self { since: Some(wall::window_start(zone, newest, overlap)), newest: Some(newest), ..Self::default() }
     }
 
+    /// Ids of the rows that were told and may be met again.
+    pub fn remembered(&self) -> impl Iterator<Item = String> {
+        self.seen.keys().cloned()
+    }
+
     /// Takes note of rows that were told otherwise, as far as they will be met again.
     pub fn told(&mut self, rows: &[Met]) {
         for row in rows {
