@@ -11,6 +11,7 @@ mod entries;
 mod keeper;
 mod lookups;
 mod metrics;
+mod migrate;
 mod preview;
 mod reapply;
 mod rules_desk;
@@ -29,10 +30,10 @@ use lookups::Lookups;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConflictPolicy, Inviter, Protocol};
-use crate::connector::Connector;
 use crate::connector::ews::EwsConnector;
 use crate::connector::graph::GraphConnector;
 use crate::connector::sage::Sage;
+use crate::connector::{Connector, Naming};
 use crate::control::http as control;
 use crate::engine::{BrakeLimits, DeleteAgainstEdit, Policy, RestlessLimits, Winner};
 use crate::error::Chain;
@@ -84,6 +85,8 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) started: DateTime<Utc>,
     hooks: Vec<Hook>,
+    /// Held while mailboxes are carried over: one such run at a time.
+    migrating: tokio::sync::Mutex<()>,
 }
 
 /// Why a host could not be built.
@@ -226,6 +229,7 @@ impl App {
             metrics,
             started,
             hooks,
+            migrating: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -398,6 +402,14 @@ fn matching(config: &Config) -> Matching {
                 mailboxes: (!server.mailboxes.is_empty()).then(|| server.mailboxes.clone()),
             })
             .collect(),
+        namings: config.exchange.iter().map(|server| (server.name.clone(), naming(&server.protocol))).collect(),
+    }
+}
+
+fn naming(protocol: &Protocol) -> Naming {
+    match protocol {
+        Protocol::Ews(_) => Naming::Ews,
+        Protocol::Graph(_) => Naming::Graph,
     }
 }
 

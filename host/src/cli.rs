@@ -8,6 +8,7 @@ mod check;
 mod completions;
 #[cfg(feature = "sim")]
 mod demo;
+mod exchange;
 mod failure;
 mod host;
 mod init;
@@ -81,6 +82,9 @@ enum Command {
     /// List CRM users with their mailboxes, find mailboxes, take users in or out.
     #[command(subcommand)]
     Users(users::Command),
+    /// Carry mailboxes over that have moved from one Exchange server to another.
+    #[command(subcommand)]
+    Exchange(exchange::Command),
     /// Ask a running host to stop.
     Stop(stop::Arguments),
     /// Run a simulated server that speaks the real protocol, for trying things out.
@@ -180,6 +184,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Rules(command) => rules::run(&command).await,
         Command::Queue(command) => queue::run(&command).await,
         Command::Users(command) => users::run(&command).await,
+        Command::Exchange(command) => exchange::run(&command).await,
         Command::Stop(arguments) => stop::run(&arguments).await,
         #[cfg(feature = "sim")]
         Command::Simulate(command) => simulate::run(&command).await,

@@ -150,6 +150,18 @@ pub trait Connector: Send + Sync {
         Err(Error::new(format!("look into the directory of {}", self.name()), Problem::Unsupported))
     }
 
+    /// What this server calls items of a container that another kind of server named so, in the order of the ids; nothing for
+    /// one it does not translate, whatever the reason.
+    async fn translate(
+        &self,
+        container: &Container,
+        from: Naming,
+        ids: &[String],
+    ) -> Result<Vec<Option<String>>, Error> {
+        let _ = (container, from);
+        Ok(vec![None; ids.len()])
+    }
+
     /// Signs in and answers whether a container can be used; for `check` and for pairing users with mailboxes.
     async fn probe(&self, container: &Container) -> Result<(), Error>;
 }
@@ -171,6 +183,27 @@ pub enum Mailing {
     /// The server mails by itself whenever a meeting's attendees, or what they meet by, are written: a write that must mail
     /// nobody cannot hold such fields.
     ByItself,
+}
+
+/// Who names the items of a mailbox: the same item has another id on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    Ews,
+    Graph,
+}
+
+impl Naming {
+    /// `ews` or `graph`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Naming::Ews => "ews",
+            Naming::Graph => "graph",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        [Naming::Ews, Naming::Graph].into_iter().find(|naming| naming.name() == name)
+    }
 }
 
 /// Where a feed stands; opaque, written by the connector.
@@ -213,6 +246,8 @@ pub struct Error {
     pub problem: Problem,
     /// What to do about it, where the connector knows better than [`Problem::hint`].
     pub hint: Option<&'static str>,
+    /// A write was carried out all the same, and what it causes is caused.
+    pub written: bool,
     /// The server's own words or the transport's error, cleaned of secrets and personal data.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -320,12 +355,19 @@ impl Problem {
 
 impl Error {
     pub fn new(act: impl Into<String>, problem: Problem) -> Self {
-        Self { act: act.into(), problem, hint: None, source: None }
+        Self { act: act.into(), problem, hint: None, written: false, source: None }
     }
 
     #[must_use]
     pub fn hinted(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
+        self
+    }
+
+    /// As [`Error::written`].
+    #[must_use]
+    pub fn after_the_write(mut self) -> Self {
+        self.written = true;
         self
     }
 

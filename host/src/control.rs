@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod http;
+mod migrate;
 mod reapply;
 pub mod rules;
 mod sync;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::migrate::{MailboxMove, MigrateOrder, MigrateReport, NotCarried};
 pub use self::reapply::{ReapplyOrder, ReapplyReport};
 pub use self::sync::{PlanLine, Preview, SYNC_LINES_MAX, SyncOrder, SyncReport};
 pub use self::users::{UserDesk, UserInfo, UserList, UserOrder, UserState};
@@ -65,6 +67,10 @@ pub trait Desk: RuleDesk + UserDesk {
 
     /// Has the pairs made anew by the rules in force, through the queue; without `yes`, only tells what that would change.
     async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, Refusal>;
+
+    /// Carries mailboxes that have moved to another Exchange server over to it, pair by pair; without `yes`, only tells what that would
+    /// do. One that was cut off is gone on with.
+    async fn migrate(&self, order: &MigrateOrder) -> Result<MigrateReport, Refusal>;
 
     /// Runs a pass now and answers when everything it found has been worked off, parked or put off; with `dry_run`, only
     /// plans it and writes nothing anywhere.

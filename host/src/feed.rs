@@ -5,6 +5,7 @@
 //! first pass over a container brings was there before the sync and is marked so. Reads no faster than the work goes: of a
 //! container no more than a page is in memory. Must not know: what will be done about a change.
 
+mod moved;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::connector::{Batch, Cursor, Problem};
+use crate::connector::{Batch, Cursor, Naming, Problem};
 use crate::error::{Chain, Class};
 use crate::ledger::Ledger;
 use crate::lifecycle::Tasks;
@@ -41,6 +42,8 @@ pub struct FeedSettings {
     pub sweep: Duration,
     pub users: Duration,
     pub matching: Matching,
+    /// Who names the items on each Exchange server.
+    pub namings: BTreeMap<String, Naming>,
 }
 
 /// How a container's feed stands.
@@ -171,6 +174,8 @@ impl Feeds {
                 tracing::info!(user.id = user.id.0, "CRM user {} takes no part: {}", user.id.0, absence.code());
             }
         }
+        // Before anybody may be looked for there.
+        self.hold_moved(&people).await?;
         let same = before.mailboxes().eq(people.mailboxes());
         self.servers.set_people(people);
         if !same {
@@ -302,8 +307,8 @@ impl Feeds {
         let watch = self.watch(container);
         let _one = watch.page.lock().await;
         let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
-        let cursor = place.as_ref().map(|place| &place.cursor);
-        let mut restarted = false;
+        let cursor = place.as_ref().map(|place| &place.cursor).filter(|cursor| !cursor.0.is_empty());
+        let mut restarted = place.is_some() && cursor.is_none();
         let batch = match self.ask(container, cursor).await {
             Err(Trouble::Server { error, .. }) if error.problem == Problem::CursorLost && cursor.is_some() => {
                 tracing::warn!(container.side = %container.side(), "The feed starts over: the server no longer knows the place");
@@ -371,7 +376,9 @@ impl Feeds {
             None => self.queue.cursor(container).await?.map(|stored| Place::parse(&stored)),
         };
         let first = place.as_ref().is_none_or(|place| place.first);
-        let batch = self.ask(container, place.as_ref().map(|place| &place.cursor)).await?;
+        let batch = self
+            .ask(container, place.as_ref().map(|place| &place.cursor).filter(|cursor| !cursor.0.is_empty()))
+            .await?;
         let changes = self.keyed(batch.changes, first.then_some(Cause::First)).await?;
         Ok((changes, batch.more.then_some(Place { first, cursor: batch.next })))
     }
@@ -379,7 +386,7 @@ impl Feeds {
     fn failed(&self, container: &Container, trouble: &Trouble) -> FeedFailure {
         let failure = self.failure(trouble);
         match trouble {
-            Trouble::Waiting { .. } | Trouble::NotSynchronized => {}
+            Trouble::Waiting { .. } | Trouble::Moved { .. } | Trouble::NotSynchronized => {}
             Trouble::Server { server, container, error } => {
                 self.worker.trouble_with(server, container, error);
                 if error.class() == Class::Park {
@@ -448,7 +455,7 @@ impl Feeds {
     }
 }
 
-/// Where a feed stands, as stored: the connector's cursor, and whether the first pass is still under way.
+/// Where a feed stands, as stored: the connector's cursor (empty: it starts over), and whether the first pass is still under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     first: bool,

@@ -8,9 +8,11 @@ mod begun;
 mod entry;
 mod event;
 mod guards;
+mod home;
 mod reapply;
 mod series;
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,7 @@ pub use self::begun::Begun;
 pub use self::entry::{Entry, State};
 pub use self::event::{EVENT_FIELDS_MAX, EVENT_LIST_MAX, EVENT_TEXT_MAX, Event, FieldChange, Lost};
 pub use self::guards::Counted;
+pub use self::home::{Home, Moving};
 pub use self::reapply::Mark;
 pub use self::series::SeriesState;
 
@@ -163,6 +166,28 @@ impl Ledger {
             Ok((at, key, version))
         });
         items.collect::<Result<_, LedgerError>>().map(Some)
+    }
+
+    /// The keys of a container's items, each once: those of occurrences last, since a series leads to them.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`] if it cannot be read.
+    pub async fn keys_in(&self, container: &Container) -> Result<Vec<Key>, LedgerError> {
+        let mut keys = Vec::new();
+        let mut after = None;
+        while let Some(page) = self.page_in(container, &mut after)? {
+            keys.extend(page.into_iter().map(|(_, key)| key));
+            tokio::task::yield_now().await;
+        }
+        keys.sort_by(Self::in_order);
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// The order of [`Ledger::keys_in`].
+    pub fn in_order(one: &Key, other: &Key) -> Ordering {
+        let place = |key: &Key| matches!(key, Key::Occurrence { .. });
+        (place(one), one).cmp(&(place(other), other))
     }
 
     /// How many items of a container belong to pairs.

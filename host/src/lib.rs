@@ -22,7 +22,8 @@
 //!
 //! # Deliberately absent
 //! Echo suppression flags (our own write is recognised by version or content), comparison of two machines' clocks, retry
-//! loops outside the queue, WASI, and any way for a rule to reach the network or a file.
+//! loops outside the queue (a person's own run of `exchange migrate` waits when a server asks for a pause), WASI, and any way for a
+//! rule to reach the network or a file.
 
 #[cfg(feature = "program")]
 pub mod app;

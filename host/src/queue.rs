@@ -15,6 +15,7 @@
 mod entry;
 mod index;
 mod parked;
+mod rename;
 pub mod retry;
 mod room;
 mod view;

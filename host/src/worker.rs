@@ -16,6 +16,7 @@ mod guard;
 mod halt;
 pub(crate) mod keys;
 mod look;
+mod moved;
 mod series;
 mod trouble;
 mod unasked;
@@ -31,7 +32,9 @@ use tokio::sync::broadcast;
 pub use circuit::{CircuitTimes, Circuits, Waiting};
 pub use consider::{Decision, Summary};
 pub use halt::Halted;
+pub(crate) use moved::Moved;
 pub use series::SeriesSettings;
+pub(crate) use trouble::MOVED;
 pub use trouble::Trouble;
 
 use crate::clock::Clock;
@@ -39,7 +42,7 @@ use crate::engine::{Brake, BrakeLimits, MailMeter, Op, Policy, RestlessLimits};
 use crate::error::{Chain, Class};
 use crate::ledger::{Ledger, LedgerError, Mark};
 use crate::lifecycle::Tasks;
-use crate::model::{Change, Direction, Key, MailBudget};
+use crate::model::{Change, Container, Direction, Key, MailBudget};
 use crate::notify::Notifier;
 use crate::queue::{Lease, Queue, QueueError};
 use crate::rules::{Call, PassedOver, Rules};
@@ -99,6 +102,9 @@ pub struct Worker {
     pub(crate) settings: Settings,
     circuits: Circuits,
     halt: halt::Halt,
+    moved: Mutex<BTreeMap<Container, Moved>>,
+    /// Held by every step; whoever changes the names of items waits for them.
+    still: tokio::sync::RwLock<()>,
     brake: Mutex<Brake>,
     mail_meter: Mutex<MailMeter>,
     counts: Counts,
@@ -156,6 +162,8 @@ impl Worker {
             settings,
             circuits: Circuits::default(),
             halt: halt::Halt::default(),
+            moved: Mutex::default(),
+            still: tokio::sync::RwLock::default(),
             brake: Mutex::default(),
             mail_meter: Mutex::default(),
             counts: Counts::default(),
@@ -266,6 +274,7 @@ impl Worker {
     /// # Errors
     /// [`QueueError::Store`] if the store failed: nothing more can be done with it.
     pub async fn step(&self) -> Result<bool, QueueError> {
+        let _moving = self.still.read().await;
         let Some(lease) = self.queue.lease(LEASE, &self.gate()).await? else { return Ok(false) };
         self.counts.looked_at.fetch_add(1, Ordering::Relaxed);
         match self.work(lease).await {

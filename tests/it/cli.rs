@@ -42,6 +42,7 @@ Commands:
   rules        List, install, swap, roll back, compare, sign or build rules
   queue        List, retry or discard waiting and parked appointments
   users        List CRM users with their mailboxes, find mailboxes, take users in or out
+  exchange     Carry mailboxes over that have moved from one Exchange server to another
   stop         Ask a running host to stop
   simulate     Run a simulated server that speaks the real protocol, for trying things out
   completions  Print a completion script for a shell

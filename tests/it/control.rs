@@ -12,10 +12,11 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts, Paused,
-    PlanLine, Preview, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
-    RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine,
-    SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder, UserState, Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts,
+    MigrateOrder, MigrateReport, Paused, PlanLine, Preview, QueueCounts, QueueEntry, QueueFilter, QueuePage,
+    ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside,
+    SideName, Status, Stopped, Story, StoryLine, SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder,
+    UserState, Which, WriteCounts,
 };
 use daybridge::control::{
     ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, Proposal, RuleDesk, RuleHistory,
@@ -249,6 +250,11 @@ impl Desk for NotingDesk {
         Ok(ReapplyReport { pairs: 3, ..ReapplyReport::default() })
     }
 
+    async fn migrate(&self, order: &MigrateOrder) -> Result<MigrateReport, Refusal> {
+        self.note(format!("migrate {} {} {:?} {}", order.from, order.to, order.mailboxes, order.yes));
+        Ok(MigrateReport { done: order.yes, ..MigrateReport::default() })
+    }
+
     async fn rules(&self) -> Result<RuleChain, Refusal> {
         self.note("rules".into());
         Ok(chain())
@@ -349,7 +355,7 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 20] = [
+const ROUTES: [(&str, &str); 21] = [
     ("GET", "/v1/status"),
     ("GET", "/metrics"),
     ("GET", "/v1/queue"),
@@ -368,6 +374,7 @@ const ROUTES: [(&str, &str); 20] = [
     ("POST", "/v1/users/sync"),
     ("POST", "/v1/users/set"),
     ("POST", "/v1/sync"),
+    ("POST", "/v1/exchange/migrate"),
     ("POST", "/v1/doorbell"),
     ("POST", "/v1/stop"),
 ];
@@ -402,6 +409,8 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     assert_eq!(client.sync_users().await.unwrap(), users());
     let out = UserOrder { user: "susan.maye".into(), enabled: false };
     assert_eq!(client.set_user(&out).await.unwrap(), user(false));
+    let order = MigrateOrder { from: "ews".into(), to: "graph".into(), mailboxes: vec!["a@b".into()], yes: true };
+    assert!(client.migrate(&order).await.unwrap().done);
     client.doorbell(SideName::Exchange).await.unwrap();
     client.stop().await.unwrap();
     assert_eq!(
@@ -424,6 +433,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "users",
             "sync users",
             "set susan.maye false",
+            "migrate ews graph [\"a@b\"] true",
             "doorbell Exchange",
             "stop",
         ]
@@ -499,6 +509,7 @@ async fn bad_requests_are_told_as_such() {
         ("/v1/queue/retry", &b"{"[..]),
         ("/v1/queue/retry", b"\"some\""),
         ("/v1/sync", b"[1]"),
+        ("/v1/exchange/migrate", b"{\"from\": \"ews\"}"),
         ("/v1/doorbell", b"{\"side\": \"mars\"}"),
         ("/v1/queue/discard", &vec![b'x'; 300 * 1024]),
     ] {

@@ -38,6 +38,8 @@ pub struct Servers {
     pub tasks: Tasks,
     /// The origin where the host finds Exchange, if not at its own address.
     pub exchange_front: Option<String>,
+    /// Lines at the end of the last `[[exchange]]` section.
+    pub exchange_more: String,
 }
 
 impl Servers {
@@ -93,7 +95,14 @@ impl Servers {
         let crm = sim::crm::serve(listen, crm, crm_clock, &tasks).await.expect("a free port");
         let clock = Arc::new(SystemClock);
         let exchange = sim::exchange::serve(listen, exchange, clock, &tasks).await.expect("a free port");
-        Self { reach: Reach::of_environment(), crm, exchange, tasks, exchange_front: None }
+        Self {
+            reach: Reach::of_environment(),
+            crm,
+            exchange,
+            tasks,
+            exchange_front: None,
+            exchange_more: String::new(),
+        }
     }
 
     /// The CRM as the sync account sees it.
@@ -138,7 +147,7 @@ login = "{crm_login}"
 password = "{crm_password}"
 {zone}
 responses_column = "comm_responses"
-{exchange}
+{exchange}{exchange_more}
 {sync}
 {more}
 "#,
@@ -146,6 +155,7 @@ responses_column = "comm_responses"
             crm_url = self.crm.crm_url(),
             crm_login = crm.login,
             crm_password = crm.password,
+            exchange_more = self.exchange_more,
             exchange = self.reach.config(&self.exchange, self.exchange_front.as_deref()),
         )
     }
@@ -339,10 +349,23 @@ impl TestHost {
 
     /// Starts again on the same data folder.
     pub async fn restart(&mut self) {
+        let _stand_in = self.step_aside().await;
+        self.come_back().await;
+    }
+
+    /// Leaves the data folder to others, with the configuration as it is now. It is free when the last holder of the store is gone; an
+    /// empty one stands in meanwhile.
+    pub async fn step_aside(&mut self) -> tempfile::TempDir {
         self.stop().await;
-        // The folder is free when the last holder of the store is gone; an empty one stands in meanwhile.
         let stand_in = tempfile::tempdir().expect("a temporary folder");
         self.app = open(&self.servers, stand_in.path(), &self.more, self.clock.clone(), &self.wrap).await;
+        let text = self.servers.config(self.data.path(), &self.more);
+        std::fs::write(self.data.path().join("daybridge.toml"), text).expect("the configuration is written");
+        stand_in
+    }
+
+    /// Takes the data folder again.
+    pub async fn come_back(&mut self) {
         self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone(), &self.wrap).await;
     }
 

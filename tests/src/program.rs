@@ -117,6 +117,11 @@ impl Running {
         self.ended().await
     }
 
+    /// Ends the program where it stands (SIGKILL).
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it is killed");
+    }
+
     /// Waits for the program's own end.
     pub async fn ended(&mut self) -> ExitStatus {
         timeout(LIMIT, self.child.wait()).await.expect("the program ends").expect("its exit status")

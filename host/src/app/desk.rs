@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::{App, entries, line};
 use crate::control::{
-    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, PlanLine,
-    QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal,
-    RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story, SyncOrder, SyncReport, Which,
-    WriteCounts,
+    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, MigrateOrder,
+    MigrateReport, PlanLine, QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder,
+    ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story,
+    SyncOrder, SyncReport, Which, WriteCounts,
 };
 use crate::feed::FeedFailure;
 use crate::model::{Cause, Change, Container, Key, Side};
@@ -199,6 +199,10 @@ impl Desk for App {
 
     async fn reapply(&self, order: &ReapplyOrder) -> Result<ReapplyReport, Refusal> {
         self.make_anew(order).await
+    }
+
+    async fn migrate(&self, order: &MigrateOrder) -> Result<MigrateReport, Refusal> {
+        self.carry_over(order).await
     }
 
     async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {

@@ -1,6 +1,6 @@
-//! The host that does what a command asks: the one that runs, or one for the command alone.
+//! Who does a command's work: the running host, or this process where none runs.
 //!
-//! Promises: there are never two at work on one data folder. Must not know: what is asked.
+//! Promises: a running host holds the data folder, so there are never two at work. Must not know: which work.
 
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, environment};
 use crate::control::client::{Client, ClientError};
-use crate::control::{Desk, Status, SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder};
+use crate::control::{
+    Desk, MigrateOrder, MigrateReport, Status, SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder,
+};
 use crate::telemetry;
 
-/// Without a running host the command prints its report; the log tells only what a person must know besides.
+/// Without a host of its own a command prints its report; its log tells only what a person must know besides.
 const LEVEL_ALONE: &str = "warn";
 
-/// Who does what is asked: the running host, or this process where none runs. A running host holds the data folder, so there
-/// are never two at work.
+/// Who does the work.
 pub(super) enum Host {
     Running(Client),
     Ours(Arc<App>),
@@ -82,6 +83,13 @@ impl Host {
         match self {
             Host::Running(client) => Ok(client.set_user(order).await?),
             Host::Ours(app) => Ok(app.set_user(order).await?),
+        }
+    }
+
+    pub(super) async fn migrate(&self, order: &MigrateOrder) -> Result<MigrateReport, Failure> {
+        match self {
+            Host::Running(client) => Ok(client.migrate(order).await?),
+            Host::Ours(app) => Ok(app.migrate(order).await?),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod map;
 pub mod pace;
 pub mod recurrence;
 mod series;
+mod translate;
 pub mod wire;
 pub mod write;
 
@@ -38,7 +39,7 @@ use self::feed::Place;
 use self::inbox::Inbox;
 use self::wire::{Event, Page};
 use super::http::Url;
-use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem, zones};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Naming, Problem, zones};
 use crate::clock::Clock;
 use crate::model::recurrence::Window;
 use crate::model::{
@@ -443,6 +444,19 @@ impl Connector for GraphConnector {
 
     async fn find_people(&self, _within: &Container, wanted: &str) -> Result<Vec<DirectoryEntry>, Error> {
         self.look_up(wanted).await
+    }
+
+    async fn translate(
+        &self,
+        container: &Container,
+        from: Naming,
+        ids: &[String],
+    ) -> Result<Vec<Option<String>>, Error> {
+        let mailbox = self.mailbox(container)?;
+        match from {
+            Naming::Ews => self.ews_ids(mailbox, ids).await,
+            Naming::Graph => Ok(vec![None; ids.len()]),
+        }
     }
 
     async fn probe(&self, container: &Container) -> Result<(), Error> {

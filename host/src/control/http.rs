@@ -22,6 +22,7 @@
 //! | `GET /v1/rules/history`, `POST /v1/rules/diff` | [`RuleDesk::rule_history`](super::RuleDesk), [`RuleDesk::diff_rules`](super::RuleDesk) |
 //! | `GET /v1/users`, `POST /v1/users/sync`, `POST /v1/users/set` [`UserOrder`](super::UserOrder) | [`UserDesk`](super::UserDesk) |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
+//! | `POST /v1/exchange/migrate` [`MigrateOrder`] | [`Desk::migrate`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
 
@@ -47,7 +48,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{CaptureOrder, Desk, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder, Which};
+use super::{
+    CaptureOrder, Desk, MigrateOrder, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder, Which,
+};
 use crate::lifecycle::Tasks;
 
 /// Largest body a request may have: a list of mailboxes, with room to spare.
@@ -161,6 +164,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/rules/reapply", post(rules_reapply))
         .route("/v1/rules/capture", get(capture))
         .route("/v1/sync", post(sync))
+        .route("/v1/exchange/migrate", post(migrate))
         .route("/v1/doorbell", post(doorbell))
         .route("/v1/stop", post(stop))
         .route(DOORBELL_PATH, post(doorbell_crm))
@@ -320,6 +324,13 @@ async fn capture(State(desk): Shared, order: Asked<CaptureOrder>) -> Response {
 async fn sync(State(desk): Shared, body: Body) -> Response {
     match sent::<SyncOrder>(body) {
         Ok(order) => answer(desk.sync(&order).await),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
+}
+
+async fn migrate(State(desk): Shared, body: Body) -> Response {
+    match sent::<MigrateOrder>(body) {
+        Ok(order) => answer(desk.migrate(&order).await),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::moved::HELD_DUE;
 use super::{Trouble, Worker};
 use crate::connector::Problem;
 use crate::error::{Chain, Class};
@@ -38,6 +39,17 @@ impl Worker {
                 let message = format!("{name} is being waited for");
                 let record = self.record(&lease, "waiting", "down", &name, message, String::new());
                 self.queue.retry(&lease, Some(after), record, false).await
+            }
+            Trouble::Moved { .. } => {
+                let record = self.record(
+                    &lease,
+                    &trouble.code(),
+                    "down",
+                    &trouble.origin(),
+                    trouble.to_string(),
+                    trouble.hint(),
+                );
+                self.queue.retry(&lease, Some(HELD_DUE), record, false).await
             }
             Trouble::Server { server, container, error } => {
                 self.server_failed(lease, &server, &container, &error).await
@@ -163,6 +175,7 @@ impl Worker {
 
     /// Whether work for this server and container may go now.
     pub(super) fn mind(&self, server: &str, container: &Container) -> Result<(), Trouble> {
+        self.not_held(container)?;
         let now = self.clock.now();
         for name in [server, &container.key()] {
             if let Some(after) = self.circuits.wait(name, now, self.settings.circuit) {

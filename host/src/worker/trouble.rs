@@ -13,6 +13,9 @@ use crate::model::{Container, Key, Side, WrongType};
 use crate::queue::{QueueError, RuleFailure};
 use crate::rules::{AfterFault, DefaultMessage, Fault, Refusal};
 
+/// [`Trouble::code`] of what waits for a mailbox to be carried over.
+pub(crate) const MOVED: &str = "mailbox-moved";
+
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     #[error("{}", Chain(error))]
@@ -20,6 +23,9 @@ pub enum Trouble {
     /// The server is being waited for; no request was made.
     #[error("{name} is being waited for")]
     Waiting { name: String, after: Duration },
+    /// The ledger knows the mailbox's items by the names of another server.
+    #[error("the mailbox has moved from {from} to {to}, and its appointments are not carried over yet")]
+    Moved { from: String, to: String },
     /// It is a series: its occurrences are worked on, each by itself.
     #[error("it is a series")]
     Series,
@@ -65,6 +71,7 @@ impl Trouble {
         match self {
             Trouble::Server { error, .. } => error.problem.code().into(),
             Trouble::Waiting { .. } => "waiting".into(),
+            Trouble::Moved { .. } => MOVED.into(),
             Trouble::Belongs(_) => "belongs-elsewhere".into(),
             Trouble::Series => "series".into(),
             Trouble::Crossing(_) => "occurrence-crosses-neighbour".into(),
@@ -89,6 +96,7 @@ impl Trouble {
         match self {
             Trouble::Server { server, .. } => server.clone(),
             Trouble::Waiting { name, .. } => name.clone(),
+            Trouble::Moved { to, .. } => to.clone(),
             Trouble::Held { rule, .. } => rule.clone(),
             Trouble::Refused(refusal) => refusal.rule.clone(),
             Trouble::Fault(fault) => fault.rule.clone(),
@@ -124,6 +132,7 @@ impl Trouble {
             Trouble::NoCalendar => "give the organizer's CRM user an e-mail address with a mailbox on a configured Exchange server".into(),
             Trouble::Orphan => "nothing to do if the organizer deleted the meeting; else wait for the next pass over that calendar".into(),
             Trouble::Crossing(_) => "move it to a day between its neighbours, or move these first; it is tried again when it changes, or with: daybridge queue retry".into(),
+            Trouble::Moved { from, to } => format!("nothing is lost: it waits. See what would be carried over: daybridge exchange migrate --from {from} --to {to}; if it has not moved, correct `mailboxes` in the configuration"),
             Trouble::Waiting { .. } | Trouble::Belongs(_) | Trouble::Series | Trouble::Held { .. } | Trouble::Undecided => {
                 "nothing to do: it is tried again".into()
             }
@@ -150,6 +159,13 @@ impl Trouble {
         matches!(self, Trouble::Server { error, .. } if error.class() == Class::Conflict)
     }
 
+    /// Whether Exchange refused a write as out of date and carried nothing of it out.
+    pub fn mailed_nobody(&self) -> bool {
+        let Trouble::Server { error, container, .. } = self else { return false };
+        // The CRM is written to last: what it refuses comes after Exchange's part.
+        self.is_conflict() && container.side() == Side::Exchange && !error.written
+    }
+
     /// Whether trying again by itself can help (where that is not the server's to say).
     pub fn retry(&self) -> bool {
         match self {
@@ -158,6 +174,7 @@ impl Trouble {
             Trouble::Ledger(_) | Trouble::Queue(_) | Trouble::Undecided => true,
             Trouble::Server { .. }
             | Trouble::Waiting { .. }
+            | Trouble::Moved { .. }
             | Trouble::Belongs(_)
             | Trouble::Series
             | Trouble::Crossing(_)

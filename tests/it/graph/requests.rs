@@ -9,7 +9,7 @@ use daybridge::clock::FixedClock;
 use daybridge::connector::graph::GraphConnector;
 use daybridge::connector::graph::config::GraphConfig;
 use daybridge::connector::http::Secret;
-use daybridge::connector::{Connector as _, Cursor, Problem};
+use daybridge::connector::{Connector as _, Cursor, Naming, Problem};
 use daybridge::error::Chain;
 use daybridge::model::{
     Address, Appointment, Container, Field, ItemRef, Key, Mail, Patch, Seen, Time, Value as FieldValue, Version, Zone,
@@ -364,4 +364,41 @@ async fn a_change_is_conditional_and_a_meeting_of_ones_own_is_cancelled() {
     assert_eq!((last.method.as_str(), last.path().ends_with("/events/a/cancel")), ("POST", true));
     let stale = connector.delete(&at("a"), &Version("DwA0".into()), Mail::All).await.unwrap_err();
     assert_eq!(stale.problem, Problem::Stale);
+}
+
+#[tokio::test]
+async fn ids_of_ews_are_translated_a_thousand_at_a_time_and_a_bad_one_costs_its_neighbours_only() {
+    let server = graph(|_, asked| {
+        let ids = asked.json()["inputIds"].as_array().cloned().unwrap_or_default();
+        if ids.iter().any(|id| id == "ews-1007") {
+            return no(400, "ErrorInvalidIdMalformed");
+        }
+        let row = |id: &Value| match id.as_str().unwrap_or_default() {
+            "ews-3" => json!({"sourceId": id, "errorDetails": {"code": "ErrorItemNotFound"}}),
+            text => json!({"sourceId": id, "targetId": text.replace("ews", "rest")}),
+        };
+        // In no order.
+        Answer::json(200, &json!({"value": ids.iter().rev().map(row).collect::<Vec<_>>()}))
+    })
+    .await;
+    let connector = connect(&server, &clock());
+    let ids: Vec<String> = (0..2_040).map(|number| format!("ews-{number}")).collect();
+    let new = connector.translate(&container(), Naming::Ews, &ids).await.unwrap();
+    assert_eq!(new.len(), ids.len());
+    for (number, new) in new.iter().enumerate() {
+        let lost = number == 3 || (1_000..1_020).contains(&number);
+        assert_eq!(new.as_deref(), (!lost).then(|| format!("rest-{number}")).as_deref(), "{number}");
+    }
+    let all = asked(&server);
+    assert!(all.iter().all(|one| one.path() == "/v1.0/users/susan.maye@example.test/translateExchangeIds"));
+    let body = all[0].json();
+    assert_eq!((&body["sourceIdType"], &body["targetIdType"]), (&json!("ewsId"), &json!("restImmutableEntryId")));
+    let counts: Vec<usize> = all.iter().map(|one| one.json()["inputIds"].as_array().unwrap().len()).collect();
+    assert_eq!((counts[0], counts[1], counts[2], *counts.last().unwrap(), counts.len()), (1_000, 1_000, 20, 40, 53));
+    // Ids of its own are in no need of it, and a server that is busy is no server that cannot.
+    let same = connector.translate(&container(), Naming::Graph, &ids).await.unwrap();
+    assert!(same.iter().all(Option::is_none) && asked(&server).len() == 53);
+    let busy = graph(|_, _| no(429, "ApplicationThrottled")).await;
+    let error = connect(&busy, &clock()).translate(&container(), Naming::Ews, &ids).await.unwrap_err();
+    assert!(matches!(error.problem, Problem::Throttled { .. }), "{error:?}");
 }

@@ -200,6 +200,14 @@ pub struct Subscription {
     pub expiration_date_time: Option<String>,
 }
 
+/// One answer of translateExchangeIds; what could not be translated has no target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Translated {
+    pub source_id: String,
+    pub target_id: Option<String>,
+}
+
 /// Answers to the parts of a batch, in any order.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Parts {
