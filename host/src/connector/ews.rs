@@ -397,7 +397,8 @@ impl Connector for EwsConnector {
         }
         // Somebody wrote between our write and our reading. Taking this content for what we agreed on would swallow that
         // edit; reading again finds our write done and theirs to carry over.
-        Err(Error::new(self.client.name_act(&what), Problem::Stale).caused_by("it changed again while it was written"))
+        let stale = Error::new(self.client.name_act(&what), Problem::Stale).after_the_write();
+        Err(stale.caused_by("it changed again while it was written"))
     }
 
     /// DeleteItem pays no heed to change keys, so the key is read right before. The moment in between is the price.

@@ -41,7 +41,7 @@ impl Worker {
         }
         self.ask_mail_cap(wanted).await?;
         let done = self.carry_out(decision).await;
-        if wanted > 0 && done.as_ref().is_err_and(Trouble::is_conflict) {
+        if wanted > 0 && done.as_ref().is_err_and(Trouble::mailed_nobody) {
             self.unmail(wanted);
         }
         done

@@ -5,6 +5,7 @@ use daybridge_tests::ews::TO_ALL;
 use daybridge_tests::host::{Mails, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
+use daybridge_tests::wait::wait_for;
 use serde_json::json;
 
 #[tokio::test]
@@ -141,4 +142,36 @@ async fn more_mail_than_allowed_within_an_hour_waits_for_a_person() {
     host.retry_all().await;
     host.settle().await;
     host.oracle(3, Mails::new(6, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn mails_of_a_write_that_was_carried_out_count_against_the_cap_whatever_became_of_its_answer() {
+    let mut host = TestHost::settled_with("[sync]\nmail_cap = 3\n").await;
+    let (crm, outlook) = (host.crm(), host.outlook("susan.maye"));
+    // One: the invitation goes out, and the answer is lost.
+    host.exchange_fault(json!({"operation": "CreateItem", "kind": "drop-after-commit"})).await;
+    let id = crm.book(&Booking::at("Plan", &day(40), 9, SUSAN).with_external("ann.lee@client.test")).await;
+    host.settle().await;
+    // Two: the update goes out, and somebody edits the item before the host has read it back.
+    let item = outlook.by_subject("Plan").await.expect("in Outlook").id;
+    crm.patch("Communication", &id, &json!({"Comm_Subject": "Plan B"})).await;
+    host.exchange_fault(json!({"operation": "UpdateItem", "kind": "hold"})).await;
+    let faults = host.servers.exchange.faults();
+    let person = async {
+        wait_for("the host's write is held", || async { (faults.pending().held == 1).then_some(()) }).await;
+        outlook.set_location(&item, "Room 9").await;
+        faults.clear();
+    };
+    tokio::join!(host.pass(false), person);
+    host.settle().await;
+    assert_eq!(host.servers.mails().await, Mails::new(1, 1, 0));
+    // Three is the last that may go out within the hour.
+    for subject in ["Plan C", "Plan D"] {
+        crm.patch("Communication", &id, &json!({ "Comm_Subject": subject })).await;
+        host.settle().await;
+    }
+    assert_eq!(host.servers.mails().await, Mails::new(1, 2, 0));
+    assert_eq!(host.parked().await.values().collect::<Vec<_>>(), ["mail-cap"]);
+    host.retry_all().await;
+    host.rests(1, Mails::new(1, 3, 0)).await;
 }

@@ -165,7 +165,8 @@ impl GraphConnector {
         // edit; reading again finds our write done and theirs to carry over.
         match written.version() {
             Some(own) if own != item.version.0 => {
-                Err(self.client.error(act, Problem::Stale).caused_by("it changed again while it was written"))
+                let stale = self.client.error(act, Problem::Stale).after_the_write();
+                Err(stale.caused_by("it changed again while it was written"))
             }
             _ => Ok(item),
         }
