@@ -13,6 +13,7 @@ pub mod guests;
 pub mod host;
 pub mod http;
 pub mod listing;
+pub mod online;
 pub mod program;
 pub mod python;
 pub mod reach;

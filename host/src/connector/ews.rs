@@ -32,8 +32,8 @@ use self::config::{EwsConfig, Notifications};
 use self::doorbell::Doorbell;
 use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
-use self::wire::{CalendarItem, ItemId};
-use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem};
+use self::wire::{CalendarItem, ItemId, Property};
+use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem, html};
 use crate::clock::{Clock, SystemClock};
 use crate::model::recurrence::Window;
 use crate::model::{
@@ -201,6 +201,24 @@ impl EwsConnector {
             return Err(error.caused_by("it changed since it was read"));
         }
         Ok(Some(wire))
+    }
+
+    /// The body to write where there is HTML: with its text changed, so that formatting, pictures, links and an online
+    /// meeting's part stay.
+    async fn body(&self, act: Act<'_>, at: &ItemRef, version: &Version, text: &str) -> Result<Option<String>, Error> {
+        let wire = match self.get_one(act, &at.id, Shape::Full).await? {
+            Ok(Some(wire)) => wire,
+            Ok(None) => return Ok(None),
+            Err(refusal) => return Err(self.client.failed(act.what, refusal)),
+        };
+        if wire.id.change_key != version.0 {
+            let error = Error::new(self.client.name_act(act.what), Problem::Stale);
+            return Err(error.caused_by("it changed since it was read"));
+        }
+        let there = wire.body.filter(|body| wire.body_is_html && !body.trim().is_empty());
+        let edited = there.map(|there| html::with_text(&there, text)).transpose();
+        // Unreadable HTML was never read as an appointment either; here for one that changed in between.
+        edited.map_err(|error| Error::new(self.client.name_act(act.what), Problem::Refused).caused_by(error))
     }
 
     /// An item just written, as the server shows it now.
@@ -387,7 +405,13 @@ impl Connector for EwsConnector {
         let zone =
             if patch.set.contains_key(&Field::Time) { map::write_zone(&after.time, self.config()) } else { None };
         let act = Act { zone: zone.as_deref(), ..Act::new(&what, mailbox) };
-        let properties = map::changes(after, patch.set.keys(), self.config());
+        let mut properties = map::changes(after, patch.set.keys(), self.config());
+        if patch.set.contains_key(&Field::Body)
+            && let Some(html) = self.body(act, at, version, &after.body.text).await?
+        {
+            properties.retain(|property| !matches!(property, Property::Body(_)));
+            properties.push(Property::HtmlBody(html));
+        }
         let known = ItemId { id: at.id.clone(), change_key: version.0.clone() };
         let written =
             if properties.is_empty() { known } else { self.client.update_item(act, &known, &properties, mail).await? };

@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 use daybridge::control::{Desk as _, SyncOrder};
 use daybridge_tests::crm::Booking;
-use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::host::{Mails, Reach, Servers, TestHost, delete, post};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
@@ -99,32 +98,6 @@ async fn making_a_meeting_private_is_written_and_declared_and_its_priority_alone
     host.settle().await;
     assert_eq!(host.outlook("susan.maye").by_subject("Review").await.expect("there").sensitivity, "Private");
     host.oracle(1, Mails::new(1, 1, 0)).await;
-}
-
-#[tokio::test]
-async fn s63_html_stays_where_the_crm_edits_one_line() {
-    let mut host = settled("").await;
-    let outlook = host.outlook("susan.maye");
-    let html =
-        "<html><body><p>Dear <b>all</b>,</p><p><img src=\"cid:logo\"/>bring the <i>figures</i></p></body></html>";
-    let escaped = html.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let item = format!(
-        "<t:Subject>Rich</t:Subject><t:Body BodyType=\"HTML\">{escaped}</t:Body><t:Start>{}</t:Start><t:End>{}</t:End>",
-        utc(&day(40), 9),
-        utc(&day(40), 10)
-    );
-    let item = outlook.create(TO_NONE, &item).await;
-    host.settle().await;
-    let row = &host.crm().appointments().await[0];
-    let note = row.text("Comm_Note");
-    assert!(note.contains("figures"), "{note}");
-    host.crm().patch("Communication", &row.id(), &json!({"Comm_Note": note.replace("figures", "samples")})).await;
-    host.settle().await;
-    let raw = outlook.raw_body(&item).await;
-    for kept in ["<b>all</b>", "cid:logo", "<i>samples</i>"] {
-        assert!(raw.contains(kept), "{kept} is lost: {raw}");
-    }
-    host.oracle(1, Mails::NONE).await;
 }
 
 #[tokio::test]

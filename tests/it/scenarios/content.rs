@@ -3,6 +3,7 @@
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::online::Online;
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
 use serde_json::json;
@@ -130,4 +131,59 @@ async fn s67_reminders_of_every_length_are_as_set() {
         assert_eq!(shown.map(u64::from), minutes.as_u64(), "{subject}");
     }
     host.oracle(4, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s63_html_stays_where_the_crm_edits_one_line() {
+    let mut host = TestHost::settled().await;
+    let outlook = host.outlook("susan.maye");
+    let html =
+        "<html><body><p>Dear <b>all</b>,</p><p><img src=\"cid:logo\"/>bring the <i>figures</i></p></body></html>";
+    let escaped = html.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let item = format!(
+        "<t:Subject>Rich</t:Subject><t:Body BodyType=\"HTML\">{escaped}</t:Body><t:Start>{}</t:Start><t:End>{}</t:End>",
+        utc(&day(40), 9),
+        utc(&day(40), 10)
+    );
+    let item = outlook.create(TO_NONE, &item).await;
+    host.settle().await;
+    let row = &host.crm().appointments().await[0];
+    let note = row.text("Comm_Note");
+    assert!(note.contains("figures"), "{note}");
+    host.crm().patch("Communication", &row.id(), &json!({"Comm_Note": note.replace("figures", "samples")})).await;
+    host.settle().await;
+    let raw = outlook.raw_body(&item).await;
+    for kept in ["<b>all</b>", "cid:logo", "<i>samples</i>"] {
+        assert!(raw.contains(kept), "{kept} is lost: {raw}");
+    }
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s64_the_crm_edits_the_body_of_an_online_meeting_and_its_link_survives() {
+    let mut host = TestHost::settled().await;
+    let (start, end) = (utc(&day(40), 9), utc(&day(40), 10));
+    let exchange = &host.servers.exchange;
+    let call =
+        Online::book(exchange, "susan.maye@example.test", "Call", "<p>Agenda</p><p>Figures</p>", [&start, &end]).await;
+    assert!(call.is_online(exchange).await, "{}", call.join_url);
+    host.settle().await;
+    let id = host.crm().appointments().await[0].id();
+    let note = async |host: &TestHost| host.crm().get("Communication", &id).await.expect("there").text("Comm_Note");
+    let before = note(&host).await;
+    assert!(before.contains("Agenda") && before.contains(&call.join_url), "{before}");
+    host.crm().patch("Communication", &id, &json!({"Comm_Note": before.replace("Agenda", "Plan")})).await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let item = outlook.by_subject("Call").await.expect("in Outlook").id;
+    let raw = outlook.raw_body(&item).await;
+    assert!(raw.contains("<p>Plan</p>") && raw.contains("<p>Figures</p>"), "{raw}");
+    assert!(raw.contains(&call.join_url) && call.is_online(&host.servers.exchange).await, "{raw}");
+    // Somebody who clears the text in the CRM does not take the meeting offline.
+    host.crm().patch("Communication", &id, &json!({"Comm_Note": "See the invitation"})).await;
+    host.settle().await;
+    let raw = outlook.raw_body(&item).await;
+    assert!(raw.contains("See the invitation") && !raw.contains("Figures"), "{raw}");
+    assert!(raw.contains(&call.join_url) && call.is_online(&host.servers.exchange).await, "{raw}");
+    host.oracle(1, Mails::NONE).await;
 }

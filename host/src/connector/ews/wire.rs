@@ -259,6 +259,7 @@ pub enum Property {
     Sensitivity(&'static str),
     /// Plain text.
     Body(String),
+    HtmlBody(String),
     Categories(Vec<String>),
     Importance(&'static str),
     ReminderIsSet(bool),
@@ -285,7 +286,7 @@ impl Property {
         match self {
             Property::Subject(_) => (0, "t:Subject", "item:Subject"),
             Property::Sensitivity(_) => (1, "t:Sensitivity", "item:Sensitivity"),
-            Property::Body(_) => (2, "t:Body", "item:Body"),
+            Property::Body(_) | Property::HtmlBody(_) => (2, "t:Body", "item:Body"),
             Property::Categories(_) => (3, "t:Categories", "item:Categories"),
             Property::Importance(_) => (4, "t:Importance", "item:Importance"),
             Property::ReminderIsSet(_) => (5, "t:ReminderIsSet", "item:ReminderIsSet"),
@@ -326,6 +327,7 @@ impl Property {
                 xml.text(name, &[], word);
             }
             Property::Body(text) => xml.text(name, &[("BodyType", "Text")], text),
+            Property::HtmlBody(html) => xml.text(name, &[("BodyType", "HTML")], html),
             Property::ReminderIsSet(flag) | Property::AllDay(flag) => xml.text(name, &[], &flag.to_string()),
             Property::ReminderMinutes(count) => xml.text(name, &[], &count.to_string()),
             Property::Categories(list) => {
