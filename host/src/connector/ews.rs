@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use chrono::{NaiveDate, NaiveTime, SecondsFormat, TimeDelta};
+use chrono::{NaiveDate, SecondsFormat};
 use futures::stream::{StreamExt, TryStreamExt};
 
 use self::client::{Act, Client};
@@ -33,12 +33,13 @@ use self::doorbell::Doorbell;
 use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId, Property};
+use super::exchange::{self, short};
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem, html};
 use crate::clock::{Clock, SystemClock};
 use crate::model::recurrence::Window;
 use crate::model::{
     Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch,
-    Response, Seen, Side, Time, User, Version,
+    Response, Seen, Side, User, Version,
 };
 
 /// FindItem cuts long texts to this many characters; a text of that length is fetched whole.
@@ -255,17 +256,6 @@ fn concerns_all(refusal: &Refusal) -> bool {
         || matches!(refusal.problem(), Problem::Unreachable { .. } | Problem::SignIn)
 }
 
-/// Enough of an id to find it in a trace; whole ids fill a line and a half.
-fn short(id: &str) -> String {
-    let letters: Vec<char> = id.chars().collect();
-    match (letters.get(..8), letters.len().checked_sub(12).and_then(|at| letters.get(at..))) {
-        (Some(head), Some(tail)) if letters.len() > 24 => {
-            format!("{}…{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
-        }
-        _ => id.to_owned(),
-    }
-}
-
 #[async_trait]
 impl Connector for EwsConnector {
     fn side(&self) -> Side {
@@ -276,19 +266,8 @@ impl Connector for EwsConnector {
         &self.config().name
     }
 
-    /// The pattern of a series that is there is Exchange's own. Status, regarding and responses have no place in Exchange.
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            unwritable: vec![
-                Field::Organizer,
-                Field::Status,
-                Field::OnlineMeeting,
-                Field::Recurrence,
-                Field::Regarding,
-                Field::Responses,
-            ],
-            mailing: Mailing::AsTold,
-        }
+        Capabilities { unwritable: exchange::unwritable(), mailing: Mailing::AsTold }
     }
 
     async fn changed_since(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Error> {
@@ -344,14 +323,7 @@ impl Connector for EwsConnector {
 
     async fn find_alike(&self, container: &Container, like: &Appointment) -> Result<Vec<Item>, Error> {
         let act = Act::new("look for a like appointment", self.mailbox(container)?);
-        // What begins at that time touches these moments. Days begin at different moments around the Earth.
-        let (from, to) = match &like.time {
-            Time::Timed(span) => (span.start - TimeDelta::minutes(1), span.start + TimeDelta::minutes(1)),
-            Time::AllDay { first, .. } => {
-                let day = first.and_time(NaiveTime::MIN).and_utc();
-                (day - TimeDelta::hours(15), day + TimeDelta::hours(13))
-            }
-        };
+        let (from, to) = exchange::moments(&like.time);
         let text = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let found = self.client.find_items(act, Search::Between { start: &text(from), end: &text(to) }).await?;
         let is_candidate = |item: &CalendarItem| {

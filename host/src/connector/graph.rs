@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{NaiveDate, NaiveTime, SecondsFormat, TimeDelta};
+use chrono::{NaiveDate, SecondsFormat};
 use chrono_tz::Tz;
 
 use self::calendars::Calendars;
@@ -38,13 +38,14 @@ use self::doorbell::Doorbell;
 use self::feed::Place;
 use self::inbox::Inbox;
 use self::wire::{Event, Page};
+use super::exchange::{self, short};
 use super::http::Url;
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Naming, Problem, zones};
 use crate::clock::Clock;
 use crate::model::recurrence::Window;
 use crate::model::{
-    Address, Appointment, Cause, Change, Container, DirectoryEntry, Field, Instance, Item, ItemRef, Key, Mail, Patch,
-    Response, Seen, Side, Time, User, Version, Zone,
+    Address, Appointment, Cause, Change, Container, DirectoryEntry, Instance, Item, ItemRef, Key, Mail, Patch,
+    Response, Seen, Side, User, Version, Zone,
 };
 
 /// One tenant.
@@ -227,17 +228,6 @@ impl GraphConnector {
     }
 }
 
-/// Enough of an id to find it in a trace; whole ids fill a line and a half.
-fn short(id: &str) -> String {
-    let letters: Vec<char> = id.chars().collect();
-    match (letters.get(..8), letters.len().checked_sub(12).and_then(|at| letters.get(at..))) {
-        (Some(head), Some(tail)) if letters.len() > 24 => {
-            format!("{}…{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
-        }
-        _ => id.to_owned(),
-    }
-}
-
 #[async_trait]
 impl Connector for GraphConnector {
     fn side(&self) -> Side {
@@ -248,19 +238,8 @@ impl Connector for GraphConnector {
         &self.config().name
     }
 
-    /// The pattern of a series that is there is Exchange's own. Status, regarding and responses have no place in Exchange.
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            unwritable: vec![
-                Field::Organizer,
-                Field::Status,
-                Field::OnlineMeeting,
-                Field::Recurrence,
-                Field::Regarding,
-                Field::Responses,
-            ],
-            mailing: Mailing::ByItself,
-        }
+        Capabilities { unwritable: exchange::unwritable(), mailing: Mailing::ByItself }
     }
 
     async fn changed_since(&self, container: &Container, cursor: Option<&Cursor>) -> Result<Batch, Error> {
@@ -338,14 +317,7 @@ impl Connector for GraphConnector {
     async fn find_alike(&self, container: &Container, like: &Appointment) -> Result<Vec<Item>, Error> {
         let mailbox = self.mailbox(container)?;
         let act = Act::new("look for a like appointment", mailbox);
-        // What begins at that time touches these moments. Days begin at different moments around the Earth.
-        let (from, to) = match &like.time {
-            Time::Timed(span) => (span.start - TimeDelta::minutes(1), span.start + TimeDelta::minutes(1)),
-            Time::AllDay { first, .. } => {
-                let day = first.and_time(NaiveTime::MIN).and_utc();
-                (day - TimeDelta::hours(15), day + TimeDelta::hours(13))
-            }
-        };
+        let (from, to) = exchange::moments(&like.time);
         let text = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let (from, to, expand) = (text(from), text(to), self.whole());
         let query = [

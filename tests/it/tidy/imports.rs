@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("connector", &["error", "model"]),
     ("connector::http", &["clock", "connector", "error"]),
     ("connector::auth", &["clock", "connector", "connector::http", "error"]),
-    ("connector::exchange", &["model"]),
+    ("connector::exchange", &["connector::property", "model"]),
     ("connector::html", &[]),
     ("connector::property", &[]),
     ("connector::zones", &["connector", "model"]),

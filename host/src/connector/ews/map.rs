@@ -7,18 +7,16 @@
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::config::{EwsConfig, NamedProperty, PropertyKind};
+use super::config::{EwsConfig, NamedProperty};
 use super::recurrence;
 use super::wire::{self, CalendarItem, Property};
-use crate::connector::exchange::{self, NoPattern};
+use crate::connector::exchange::{self, NoPattern, REMINDER_MAX, one_line, plain, scalar};
 use crate::connector::{html, zones};
 use crate::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Importance, Item, ItemRef, Key, Person,
     Recurrence, Response, Role, Scalar, Sensitivity, ShowAs, Status, Time, Version, Zone,
 };
 
-/// Largest reminder the schema takes: five years in minutes.
-const REMINDER_MAX: u32 = 2_629_800;
 /// MS-OXORMDR: "the client's own default", which is 15 minutes in Outlook.
 const REMINDER_DEFAULT_MARK: u32 = 1_525_252_321;
 const REMINDER_DEFAULT: u32 = 15;
@@ -139,11 +137,6 @@ fn body(wire: &CalendarItem) -> Result<Body, MapError> {
     }
 }
 
-/// Text in one form: line feeds only, none at the end.
-fn plain(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').to_owned()
-}
-
 fn time(wire: &CalendarItem) -> Result<Time, MapError> {
     let start = wire.start.as_deref().and_then(instant).ok_or(MapError::Missing("start"))?;
     let end = wire.end.as_deref().and_then(instant).ok_or(MapError::Missing("end"))?;
@@ -200,11 +193,7 @@ fn attendees(wire: &CalendarItem, organizer: Option<&Person>) -> Vec<Attendee> {
             responded: found.responded.as_deref().and_then(instant),
         }));
     }
-    attendees.retain(|attendee| organizer.is_none_or(|organizer| organizer.address != attendee.person.address));
-    // Stable, so that of two entries for one address the more binding one stays.
-    attendees.sort_by(|a, b| a.person.address.cmp(&b.person.address));
-    attendees.dedup_by(|a, b| !a.person.address.is_empty() && a.person.address == b.person.address);
-    attendees
+    exchange::invited(attendees, organizer)
 }
 
 fn response(word: Option<&str>) -> Response {
@@ -214,18 +203,6 @@ fn response(word: Option<&str>) -> Response {
         Some("Accept") => Response::Accepted,
         Some("Decline") => Response::Declined,
         _ => Response::None,
-    }
-}
-
-fn scalar(kind: PropertyKind, text: &str) -> Option<Scalar> {
-    match kind {
-        PropertyKind::String => Some(Scalar::Text(text.to_owned())),
-        PropertyKind::Integer => text.trim().parse().ok().map(Scalar::Number),
-        PropertyKind::Boolean => match text.trim() {
-            "true" | "1" => Some(Scalar::Flag(true)),
-            "false" | "0" => Some(Scalar::Flag(false)),
-            _ => None,
-        },
     }
 }
 
@@ -368,27 +345,8 @@ fn people(after: &Appointment, kind: AttendeeKind) -> Vec<wire::Mailbox> {
         .collect()
 }
 
-/// Subjects, places and names are one line in Exchange.
-fn one_line(text: &str) -> String {
-    if text.contains(['\n', '\r']) {
-        text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ")
-    } else {
-        text.to_owned()
-    }
-}
-
 fn custom(property: &NamedProperty, value: Option<&Scalar>) -> Property {
-    let text = value.and_then(|value| match (property.kind, value) {
-        (PropertyKind::String, Scalar::Text(text)) => Some(text.clone()),
-        (PropertyKind::String, Scalar::Number(number)) => Some(number.to_string()),
-        (PropertyKind::String, Scalar::Flag(flag)) => Some(flag.to_string()),
-        (PropertyKind::Integer, Scalar::Number(number)) => Some(number.to_string()),
-        (PropertyKind::Integer, Scalar::Flag(flag)) => Some(i64::from(*flag).to_string()),
-        (PropertyKind::Integer, Scalar::Text(text)) => text.trim().parse::<i64>().ok().map(|number| number.to_string()),
-        (PropertyKind::Boolean, Scalar::Flag(flag)) => Some(flag.to_string()),
-        (PropertyKind::Boolean, Scalar::Number(number)) => Some((*number != 0).to_string()),
-        (PropertyKind::Boolean, Scalar::Text(text)) => text.trim().parse::<bool>().ok().map(|flag| flag.to_string()),
-    });
+    let text = exchange::property_text(property, value);
     Property::Extended(property.clone(), text)
 }
 

@@ -10,16 +10,13 @@ use serde_json::{Map, Value, json};
 use super::config::GraphConfig;
 use super::recurrence;
 use super::wire::{self, DateTimeTimeZone, Event};
-use crate::connector::exchange::{self, NoPattern};
-use crate::connector::property::{NamedProperty, PropertyKind};
+use crate::connector::exchange::{self, NoPattern, REMINDER_MAX, one_line, plain, scalar};
+use crate::connector::property::NamedProperty;
 use crate::connector::{html, zones};
 use crate::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Importance, Item, ItemRef, Key, Person,
     Recurrence, Response, Role, Scalar, Sensitivity, ShowAs, Status, Time, Version, Zone,
 };
-
-/// Largest reminder Outlook offers: two weeks and more are fine, five years in minutes is what the store holds.
-const REMINDER_MAX: u32 = 2_629_800;
 
 /// An event that cannot be read as an appointment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,11 +130,6 @@ fn body(event: &Event) -> Result<Body, MapError> {
     Ok(Body { text, html: Some(raw.to_owned()) })
 }
 
-/// Text in one form: line feeds only, none at the end.
-fn plain(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').to_owned()
-}
-
 fn time(event: &Event, home: Option<Tz>) -> Result<Time, MapError> {
     let start = event.start.as_ref().ok_or(MapError::Missing("start"))?;
     let end = event.end.as_ref().ok_or(MapError::Missing("end"))?;
@@ -214,12 +206,7 @@ fn attendees(event: &Event, organizer: Option<&Person>) -> Vec<Attendee> {
         response: response(found.status.as_ref().and_then(|status| status.response.as_deref())),
         responded: found.status.as_ref().and_then(|status| status.time.as_deref()).and_then(answered),
     };
-    let mut attendees: Vec<_> = event.attendees.iter().flatten().map(attendee).collect();
-    attendees.retain(|attendee| organizer.is_none_or(|organizer| organizer.address != attendee.person.address));
-    // By kind first, so that of two entries for one address the more binding one stays.
-    attendees.sort_by(|a, b| (&a.person.address, a.kind).cmp(&(&b.person.address, b.kind)));
-    attendees.dedup_by(|a, b| !a.person.address.is_empty() && a.person.address == b.person.address);
-    attendees
+    exchange::invited(event.attendees.iter().flatten().map(attendee).collect(), organizer)
 }
 
 fn response(word: Option<&str>) -> Response {
@@ -235,18 +222,6 @@ fn response(word: Option<&str>) -> Response {
 /// When somebody answered; the year 1 stands for "never".
 fn answered(text: &str) -> Option<DateTime<Utc>> {
     moment(text).filter(|at| at.year() > 1)
-}
-
-fn scalar(kind: PropertyKind, text: &str) -> Option<Scalar> {
-    match kind {
-        PropertyKind::String => Some(Scalar::Text(text.to_owned())),
-        PropertyKind::Integer => text.trim().parse().ok().map(Scalar::Number),
-        PropertyKind::Boolean => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(Scalar::Flag(true)),
-            "false" | "0" => Some(Scalar::Flag(false)),
-            _ => None,
-        },
-    }
 }
 
 /// A new event: all fields, the stamp, and the token that keeps a repeat from making a second one.
@@ -424,27 +399,8 @@ fn people(after: &Appointment) -> Vec<Value> {
         .collect()
 }
 
-/// Subjects, places and names are one line in Exchange.
-fn one_line(text: &str) -> String {
-    if text.contains(['\n', '\r']) {
-        text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ")
-    } else {
-        text.to_owned()
-    }
-}
-
 /// A named property with its value as text; `null` takes the value away (inferred).
 fn custom(property: &NamedProperty, value: Option<&Scalar>) -> Value {
-    let text = value.and_then(|value| match (property.kind, value) {
-        (PropertyKind::String, Scalar::Text(text)) => Some(text.clone()),
-        (PropertyKind::String, Scalar::Number(number)) => Some(number.to_string()),
-        (PropertyKind::String, Scalar::Flag(flag)) => Some(flag.to_string()),
-        (PropertyKind::Integer, Scalar::Number(number)) => Some(number.to_string()),
-        (PropertyKind::Integer, Scalar::Flag(flag)) => Some(i64::from(*flag).to_string()),
-        (PropertyKind::Integer, Scalar::Text(text)) => text.trim().parse::<i64>().ok().map(|number| number.to_string()),
-        (PropertyKind::Boolean, Scalar::Flag(flag)) => Some(flag.to_string()),
-        (PropertyKind::Boolean, Scalar::Number(number)) => Some((*number != 0).to_string()),
-        (PropertyKind::Boolean, Scalar::Text(text)) => text.trim().parse::<bool>().ok().map(|flag| flag.to_string()),
-    });
+    let text = exchange::property_text(property, value);
     json!({ "id": wire::property_id(property), "value": text })
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::client::Act;
 use super::wire::{self, Event};
-use super::{GraphConnector, codes, map, short};
+use super::{GraphConnector, codes, map};
+use crate::connector::exchange::short;
 use crate::connector::http::Method;
 use crate::connector::{Error, Problem, html};
 use crate::model::{Address, Appointment, Field, Item, Key, Mail, Patch, Response, Role, Version};
