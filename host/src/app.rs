@@ -388,6 +388,7 @@ fn feed_settings(config: &Config) -> FeedSettings {
         sweep: config.sync.sweep_interval(),
         users: USERS_INTERVAL,
         matching: matching(config),
+        namings: config.exchange.iter().map(|server| (server.name.clone(), naming(&server.protocol))).collect(),
     }
 }
 
@@ -402,7 +403,6 @@ fn matching(config: &Config) -> Matching {
                 mailboxes: (!server.mailboxes.is_empty()).then(|| server.mailboxes.clone()),
             })
             .collect(),
-        namings: config.exchange.iter().map(|server| (server.name.clone(), naming(&server.protocol))).collect(),
     }
 }
 

@@ -103,7 +103,7 @@ impl Running {
         line.trim().trim_end_matches("kB").trim().parse().ok()
     }
 
-    /// Ends the program at once, wherever it is.
+    /// Ends the program where it stands (SIGKILL).
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it is killed");
     }
@@ -115,11 +115,6 @@ impl Running {
         let sent = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
         assert!(sent.success(), "SIGTERM to {pid}");
         self.ended().await
-    }
-
-    /// Ends the program where it stands (SIGKILL).
-    pub async fn kill(mut self) {
-        self.child.kill().await.expect("it is killed");
     }
 
     /// Waits for the program's own end.

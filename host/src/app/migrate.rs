@@ -20,7 +20,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use self::find::{Calendar, Found, Way};
 use super::App;
 use super::desk::queue_failed;
-use crate::connector::{Connector, Error, Naming, Problem};
+use crate::connector::{Connector, Error, Listed, Naming, Problem};
 use crate::control::{
     MailboxMove, MigrateOrder, MigrateReport, NotCarried, Reason, Refusal, RefusalKind, SYNC_LINES_MAX,
 };
@@ -275,7 +275,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn go(&mut self) -> Result<(), Stopped> {
         let Place { container, server, .. } = self.place;
-        let calendar = Calendar::of(patiently(|| server.list(container)).await?);
+        let calendar = Calendar::of(listed(&**server, container).await?);
         let resumed = self.resumed();
         let mut keys = self.app.ledger.keys_in(container).await?;
         if let Some(after) = &resumed {
@@ -489,6 +489,20 @@ impl Run<'_> {
         self.tally.mailbox.done = true;
         tracing::info!(server.name = now.server, "A mailbox is carried over to {}", now.server);
         Ok(())
+    }
+}
+
+/// All that the calendar holds, page by page.
+async fn listed(server: &dyn Connector, container: &Container) -> Result<Vec<Listed>, Error> {
+    let mut listed = Vec::new();
+    let mut from = None;
+    loop {
+        let page = patiently(|| server.list(container, from.as_ref())).await?;
+        listed.extend(page.items);
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok(listed),
+        }
     }
 }
 

@@ -34,6 +34,39 @@ async fn s23_cancelled_after_it_was_over_mails_nobody() {
 }
 
 #[tokio::test]
+async fn s23_deleted_in_the_crm_is_gone_everywhere_and_mails_who_was_to_come() {
+    let mut host = TestHost::settled().await;
+    let meeting = host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN).with_user(TERRY)).await;
+    let alone = host.crm().book(&Booking::at("Desk", &day(41), 9, SUSAN)).await;
+    let past = host.crm().book(&Booking::at("Yesterday", &day(-2), 9, SUSAN).with_user(TERRY)).await;
+    host.settle().await;
+    assert_eq!(host.outlook("susan.maye").calendar().await.len(), 3);
+    // The record stays in the database and is hidden from then on.
+    for id in [&meeting, &alone, &past] {
+        host.crm().delete("Communication", id).await;
+    }
+    host.settle_with_sweep().await;
+    for name in ["susan.maye", "terry.smith"] {
+        assert!(host.outlook(name).calendar().await.is_empty(), "{name} still has one");
+    }
+    host.oracle(0, Mails::new(1, 0, 1)).await;
+}
+
+#[tokio::test]
+async fn s23_link_row_of_the_last_user_deleted_in_the_crm_cancels_nothing() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Desk", &day(40), 9, SUSAN)).await;
+    host.settle().await;
+    let links = host.crm().links(&id).await;
+    host.crm().delete("Comm_Link", &links.first().expect("Susan's row").id()).await;
+    host.settle_with_sweep().await;
+    // The organizer column still names her.
+    assert!(host.outlook("susan.maye").by_subject("Desk").await.is_some());
+    assert_eq!(host.crm().get("Communication", &id).await.expect("kept").text("Comm_Status"), "Pending");
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
 async fn s24_deleted_by_the_organizer_in_outlook_is_cancelled_in_the_crm() {
     let mut host = TestHost::settled().await;
     let id = host.crm().book(&Booking::at("Review", &day(40), 9, SUSAN)).await;
