@@ -384,8 +384,9 @@ async fn subscribe(server: &Server, request: &Request) -> Result<Answer, Refused
 
 async fn show_settings(Shared(server): Shared<Server>) -> Json<Value> {
     let state = server.face.state();
+    let requests: BTreeMap<&String, u64> = state.uses.iter().map(|(mailbox, used)| (mailbox, used.total())).collect();
     Json(json!({ "settings": state.settings, "throttled": state.throttled, "tokens": state.tokens.len(),
-        "subscriptions": state.subscriptions.len(), "notified": state.notified }))
+        "subscriptions": state.subscriptions.len(), "notified": state.notified, "requests": requests }))
 }
 
 async fn change_settings(

@@ -16,11 +16,20 @@ use super::answer::Refused;
 pub struct Use {
     window_began: DateTime<Utc>,
     requests: u32,
+    /// Of all windows since the settings were changed.
+    total: u64,
     under_way: u32,
 }
 
 /// By address of the mailbox.
 pub type Uses = BTreeMap<String, Use>;
+
+impl Use {
+    /// Requests since the settings were changed, refused ones too.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+}
 
 /// A request under way; it no longer is when this is dropped.
 #[derive(Debug)]
@@ -42,12 +51,17 @@ pub fn enter(face: &Face, mailbox: &str, now: DateTime<Utc>) -> Result<Pass, Ref
     let mut state = face.state();
     let settings = state.settings.clone();
     let window = TimeDelta::seconds(settings.window_s);
-    let used =
-        state.uses.entry(mailbox.to_ascii_lowercase()).or_insert(Use { window_began: now, requests: 0, under_way: 0 });
+    let used = state.uses.entry(mailbox.to_ascii_lowercase()).or_insert(Use {
+        window_began: now,
+        requests: 0,
+        total: 0,
+        under_way: 0,
+    });
     if now >= used.window_began + window {
         (used.window_began, used.requests) = (now, 0);
     }
     used.requests = used.requests.saturating_add(1);
+    used.total = used.total.saturating_add(1);
     let wait = if settings.requests_max.is_some_and(|most| used.requests > most) {
         let left = (used.window_began + window - now).num_milliseconds();
         Some((left + 999) / 1_000)
