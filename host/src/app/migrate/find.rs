@@ -44,13 +44,16 @@ impl Calendar {
     pub(super) fn of(listed: Vec<Listed>) -> Self {
         let mut calendar = Self::default();
         for Listed { at, version, uid, stamp } in listed {
+            // A listing may show an item twice.
+            if calendar.versions.insert(at.id.clone(), version).is_some() {
+                continue;
+            }
             if let Some(uid) = uid {
                 calendar.uids.entry(uid).or_default().push(at.id.clone());
             }
             if let Some(stamp) = stamp {
-                calendar.stamps.entry(stamp).or_default().push(at.id.clone());
+                calendar.stamps.entry(stamp).or_default().push(at.id);
             }
-            calendar.versions.insert(at.id, version);
         }
         calendar
     }
