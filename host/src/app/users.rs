@@ -8,13 +8,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::App;
-use crate::connector::Connector;
+use crate::connector::{Connector, Problem};
 use crate::control::{Reason, Refusal, RefusalKind, UserDesk, UserInfo, UserList, UserOrder, UserState};
 use crate::model::{Container, DirectoryEntry, Person, User};
 use crate::people::{Absence, DirectoryMatch, Found, Means, in_directory};
 use crate::rules::Rules;
 use crate::store::StoreError;
 use crate::worker::Trouble;
+
+/// In how many other people's names a directory is asked at most.
+const NAMES_MAX: usize = 2;
 
 #[async_trait]
 impl UserDesk for App {
@@ -154,16 +157,29 @@ impl App {
         Ok(Looked::One(None))
     }
 
-    /// Asks a server's directory, in the name of a mailbox that takes part, or of the user's own.
+    /// Asks a server's directory in the name of a mailbox that takes part: another than the user's own, which is in question; a few
+    /// of them, where one is not there.
     async fn look_up(
         &self,
         server: &Arc<dyn Connector>,
         user: &User,
         wanted: &str,
     ) -> Result<Vec<DirectoryEntry>, Trouble> {
-        let within = self.servers.people().containers(server.name()).into_iter().next();
-        let within = within.unwrap_or_else(|| Container::Mailbox(user.address.clone()));
-        self.worker.ask(server, &within, server.find_people(&within, wanted)).await
+        let own = Container::Mailbox(user.address.clone());
+        let mut names = self.servers.people().containers(server.name());
+        names.retain(|container| *container != own);
+        names.truncate(NAMES_MAX);
+        names.push(own);
+        let mut refused = None;
+        for within in names {
+            match self.worker.ask(server, &within, server.find_people(&within, wanted)).await {
+                Err(trouble) if is_absent(&trouble) => {
+                    refused.get_or_insert(trouble);
+                }
+                answer => return answer,
+            }
+        }
+        refused.map_or(Ok(Vec::new()), Err)
     }
 
     /// Asks the rules about mailboxes that were named and belong to no CRM user.
@@ -205,6 +221,11 @@ impl App {
         }
         Ok(troubles)
     }
+}
+
+/// Whether it is the mailbox in whose name was asked that is not there, or may not be used.
+fn is_absent(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Server { error, .. } if matches!(error.problem, Problem::NoMailbox | Problem::Forbidden))
 }
 
 /// What the directories say of a user.

@@ -6,16 +6,17 @@
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::{Change, ItemRef, Key, Side};
 
-/// The key for a change: the ledger's, else the one the item is stamped with, else the one it is born with. Nothing for a
-/// change that leads nowhere: an item nobody knows, without a UID, of which only its id is left.
+/// The key for a change: the ledger's, else the one of the pair that the item's stamp leads to, else the one it is born with.
+/// Nothing for a change that leads nowhere: an item nobody knows, without a UID, of which only its id is left.
 pub(crate) async fn key_for(ledger: &Ledger, change: &Change) -> Result<Option<Key>, LedgerError> {
     if let Some(key) = ledger.find_item(&change.at).await? {
         return Ok(Some(key));
     }
-    if let Some(stamp) = &change.stamp
-        && !duplicated(ledger, stamp, &change.at).await?
-    {
-        return Ok(Some(stamp.clone()));
+    if let Some(stamp) = &change.stamp {
+        let key = owner(ledger, stamp).await?;
+        if !duplicated(ledger, &key, &change.at).await? {
+            return Ok(Some(key));
+        }
     }
     match (change.at.side(), &change.uid) {
         (Side::Crm, _) => Ok(Some(Key::Crm(change.at.id.clone()))),
@@ -27,10 +28,20 @@ pub(crate) async fn key_for(ledger: &Ledger, change: &Change) -> Result<Option<K
     }
 }
 
-/// Whether the pair under this stamp already has another item in the same place: a person copied the appointment, and the
+/// The pair that what a stamp names is part of by now; it may have been linked under another key, when the ledger was lost.
+async fn owner(ledger: &Ledger, stamp: &Key) -> Result<Key, LedgerError> {
+    let found = match stamp {
+        Key::Crm(id) => ledger.find_item(&ItemRef::crm(id)).await?,
+        Key::Uid(uid) => ledger.find_uid(uid).await?,
+        Key::Occurrence { .. } | Key::CrmSeries(_) => None,
+    };
+    Ok(found.unwrap_or_else(|| stamp.clone()))
+}
+
+/// Whether the pair under this key already has another item in the same place: a person copied the appointment, and the
 /// stamp came along. The copy is an appointment of its own.
-async fn duplicated(ledger: &Ledger, stamp: &Key, at: &ItemRef) -> Result<bool, LedgerError> {
-    let Some(entry) = ledger.get(stamp).await? else { return Ok(false) };
+async fn duplicated(ledger: &Ledger, key: &Key, at: &ItemRef) -> Result<bool, LedgerError> {
+    let Some(entry) = ledger.get(key).await? else { return Ok(false) };
     let known = entry.side(at.side());
     Ok(known.is_some_and(|known| known.at.container == at.container && known.at != *at))
 }

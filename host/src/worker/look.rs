@@ -157,7 +157,8 @@ impl Worker {
         }
     }
 
-    /// An item whose stamp or UID belongs to another key is worked on under that key.
+    /// An item whose stamp or UID belongs to another key is worked on under that key. The UID alone says nothing as long as nothing is
+    /// known under it: of a meeting whose stamp leads here, the attendees' copies bear no stamp.
     async fn check_key(&self, key: &Key, item: &Item) -> Result<(), Trouble> {
         let change = Change {
             at: item.at.clone(),
@@ -166,6 +167,7 @@ impl Worker {
             cause: crate::model::Cause::Again,
         };
         match super::keys::key_for(&self.ledger, &change).await? {
+            Some(other @ Key::Uid(_)) if other != *key && self.ledger.get(&other).await?.is_none() => Ok(()),
             Some(other) if other != *key => Err(Trouble::Belongs(other)),
             Some(_) | None => Ok(()),
         }
