@@ -307,7 +307,7 @@ impl Feeds {
         let watch = self.watch(container);
         let _one = watch.page.lock().await;
         let place = self.queue.cursor(container).await?.map(|stored| Place::parse(&stored));
-        let cursor = place.as_ref().map(|place| &place.cursor).filter(|cursor| !cursor.0.is_empty());
+        let cursor = place.as_ref().and_then(Place::after);
         let mut restarted = place.is_some() && cursor.is_none();
         let batch = match self.ask(container, cursor).await {
             Err(Trouble::Server { error, .. }) if error.problem == Problem::CursorLost && cursor.is_some() => {
@@ -376,9 +376,7 @@ impl Feeds {
             None => self.queue.cursor(container).await?.map(|stored| Place::parse(&stored)),
         };
         let first = place.as_ref().is_none_or(|place| place.first);
-        let batch = self
-            .ask(container, place.as_ref().map(|place| &place.cursor).filter(|cursor| !cursor.0.is_empty()))
-            .await?;
+        let batch = self.ask(container, place.as_ref().and_then(Place::after)).await?;
         let changes = self.keyed(batch.changes, first.then_some(Cause::First)).await?;
         Ok((changes, batch.more.then_some(Place { first, cursor: batch.next })))
     }
@@ -468,6 +466,11 @@ impl Place {
             Some(cursor) => Self { first: true, cursor: Cursor(cursor.to_owned()) },
             None => Self { first: false, cursor: Cursor(stored.strip_prefix("then ").unwrap_or(stored).to_owned()) },
         }
+    }
+
+    /// Behind what the next page begins; nothing for a feed that starts over.
+    fn after(&self) -> Option<&Cursor> {
+        Some(&self.cursor).filter(|cursor| !cursor.0.is_empty())
     }
 
     fn text(&self) -> String {
