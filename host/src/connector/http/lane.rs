@@ -2,7 +2,8 @@
 //!
 //! NTLM signs in a connection, not a request: the two steps of the handshake and all that follows must go over the same
 //! one. So every lane is a client of its own with a single connection, and while the handshake is between its steps a door
-//! keeps the client from opening another.
+//! keeps the client from opening another. Later it may open one, where the server closed the first or a busy machine gave it
+//! back too late; such a lane is given up for a new one, as nothing says over which of two connections a step would go.
 //!
 //! Promises: a credential is sent only as an answer to a challenge on the connection that gave it, and once: a refusal is not
 //! tried again, since each try counts towards locking the account. Must not know: what the requests mean.
@@ -62,7 +63,7 @@ impl Seat {
     /// The answer was read to its end: others may use the connection.
     pub(super) fn free(self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_CONNECTIONS_MAX {
+        if self.lane.signed_in.is_some() && idle.len() < IDLE_CONNECTIONS_MAX {
             idle.push(self.lane);
         }
     }
@@ -76,8 +77,13 @@ impl Lanes {
     /// Sends a request over a signed-in connection and waits for the head of the answer.
     pub(super) async fn send(&self, config: &HttpConfig, request: Request) -> Result<(Response, Seat), HttpError> {
         let known = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut lane = known.map_or_else(|| Lane::new(config), Ok)?;
-        let response = lane.send(&self.login, request).await?;
+        if let Some(lane) = known
+            && let Some(response) = lane.deliver_signed_in(&request).await?
+        {
+            return Ok((response, Seat { lane, idle: self.idle.clone() }));
+        }
+        let mut lane = Lane::new(config)?;
+        let response = lane.sign_in(&self.login, request).await?;
         Ok((response, Seat { lane, idle: self.idle.clone() }))
     }
 }
@@ -89,17 +95,19 @@ impl Lane {
         Ok(Self { client: build(builder.connector_layer(door.clone()))?, door, signed_in: None })
     }
 
-    async fn send(&mut self, login: &NtlmLogin, request: Request) -> Result<Response, HttpError> {
-        let place = place(&request.url);
-        if self.signed_in == Some(self.door.made()) {
-            let response = self.deliver(&place, request.clone()).await?;
-            if response.status() != StatusCode::UNAUTHORIZED {
-                return Ok(response);
-            }
-            // The connection was another one, or the server forgot it: sign in again.
-            drain(&place, response).await?;
+    /// Sends a request over the connection that is signed in; nothing, where there is none (any more).
+    async fn deliver_signed_in(&self, request: &Request) -> Result<Option<Response>, HttpError> {
+        if self.signed_in != Some(self.door.made()) {
+            return Ok(None);
         }
-        self.signed_in = None;
+        let response = self.deliver(&place(&request.url), request.clone()).await?;
+        // It went over another connection, or the server forgot this one.
+        Ok((response.status() != StatusCode::UNAUTHORIZED).then_some(response))
+    }
+
+    /// Sends a request over a connection that it signs in. Only for a lane that has none yet.
+    async fn sign_in(&mut self, login: &NtlmLogin, request: Request) -> Result<Response, HttpError> {
+        let place = place(&request.url);
         let began = ntlm::negotiate();
         let first = Request { body: None, ..request.clone() };
         let response = self.deliver(&place, with_token(first, &began)).await?;
