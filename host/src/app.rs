@@ -6,6 +6,7 @@
 
 mod capture;
 mod check;
+mod claim;
 mod desk;
 mod entries;
 mod keeper;
@@ -39,6 +40,7 @@ use crate::engine::{BrakeLimits, DeleteAgainstEdit, Policy, RestlessLimits, Winn
 use crate::error::Chain;
 use crate::feed::{FeedSettings, Feeds};
 use crate::hook::{self, Hook};
+use crate::identity::{HostIdentity, IdentityError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lifecycle::Tasks;
 use crate::notify::{Notice, Notifier};
@@ -94,6 +96,8 @@ pub struct App {
 pub enum OpenError {
     #[error("open the data folder")]
     Store(#[source] StoreError),
+    #[error("tell which host this is")]
+    Identity(#[source] IdentityError),
     #[error("open the ledger")]
     Ledger(#[source] LedgerError),
     #[error("open the queue")]
@@ -120,6 +124,9 @@ impl OpenError {
     pub fn hint(&self) -> String {
         match self {
             OpenError::Store(error) => error.hint(),
+            OpenError::Identity(_) => {
+                "the data folder must be writable, and its file host-id as the host wrote it; without that file the host is a new one to every mailbox: daybridge exchange claim".into()
+            }
             OpenError::Ledger(error) => error.hint(),
             OpenError::Queue(error) => error.hint(),
             OpenError::Server { hint, .. } => (*hint).to_owned(),
@@ -175,6 +182,7 @@ impl App {
         clock: Arc<dyn Clock>,
         wrap: &(dyn Fn(Arc<dyn Connector>) -> Arc<dyn Connector> + Send + Sync),
     ) -> Result<Arc<Self>, OpenError> {
+        let host = HostIdentity::of_folder(&config.data).map_err(OpenError::Identity)?;
         let queue =
             Queue::open(store.clone(), clock.clone(), queue_settings(&config)).await.map_err(OpenError::Queue)?;
         let ledger = Ledger::open(store.clone()).await.map_err(OpenError::Ledger)?;
@@ -205,6 +213,7 @@ impl App {
             notifier: notifier.clone(),
             clock: clock.clone(),
             settings: settings(&config),
+            host,
         }));
         worker.recall().await.map_err(OpenError::Queue)?;
         worker.recall_counts().await.map_err(OpenError::Ledger)?;
@@ -235,6 +244,7 @@ impl App {
 
     /// Sets workers, feeds and the watch over the rules and their folder going.
     pub fn start(self: &Arc<Self>) {
+        self.worker.claim_calendars();
         self.keep_rules();
         self.worker.start(&self.tasks);
         self.feeds.start(&self.tasks);
@@ -379,6 +389,7 @@ fn settings(config: &Config) -> Settings {
             longest: sync.retry_max().min(CircuitTimes::default().longest),
         },
         workers: sync.workers,
+        claim_mailboxes: sync.claim_mailboxes,
     }
 }
 

@@ -162,6 +162,18 @@ pub trait Connector: Send + Sync {
         Ok(vec![None; ids.len()])
     }
 
+    /// What [`Connector::set_owner`] wrote into a calendar last, whoever did; nothing if nobody did.
+    async fn owner(&self, container: &Container) -> Result<Option<String>, Error> {
+        let _ = container;
+        Ok(None)
+    }
+
+    /// Writes into a calendar, not into an item of it, which host keeps it: a short text without personal data.
+    async fn set_owner(&self, container: &Container, owner: &str) -> Result<(), Error> {
+        let _ = (container, owner);
+        Err(Error::new(format!("claim a calendar in {}", self.name()), Problem::Unsupported))
+    }
+
     /// Signs in and answers whether a container can be used; for `check` and for pairing users with mailboxes.
     async fn probe(&self, container: &Container) -> Result<(), Error>;
 }

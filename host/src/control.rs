@@ -5,6 +5,7 @@
 //! [`Desk`]; no secret is in any answer. Subjects and bodies are not either, but for values that lost a conflict, in a trace.
 //! Must not know: store, queue, connectors, how the host does what it is asked.
 
+mod claim;
 pub mod client;
 pub mod http;
 mod migrate;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::claim::{ClaimOrder, ClaimReport, ClaimedMailbox};
 pub use self::migrate::{MailboxMove, MigrateOrder, MigrateReport, NotCarried};
 pub use self::reapply::{ReapplyOrder, ReapplyReport};
 pub use self::sync::{PlanLine, Preview, SYNC_LINES_MAX, SyncOrder, SyncReport};
@@ -71,6 +73,9 @@ pub trait Desk: RuleDesk + UserDesk {
     /// Carries mailboxes that have moved to another Exchange server over to it, pair by pair; without `yes`, only tells what that would
     /// do. One that was cut off is gone on with.
     async fn migrate(&self, order: &MigrateOrder) -> Result<MigrateReport, Refusal>;
+
+    /// Takes mailboxes over that another host keeps, or kept.
+    async fn claim(&self, order: &ClaimOrder) -> Result<ClaimReport, Refusal>;
 
     /// Runs a pass now and answers when everything it found has been worked off, parked or put off; with `dry_run`, only
     /// plans it and writes nothing anywhere.

@@ -385,6 +385,10 @@ impl Feeds {
         let failure = self.failure(trouble);
         match trouble {
             Trouble::Waiting { .. } | Trouble::Moved { .. } | Trouble::NotSynchronized => {}
+            Trouble::Elsewhere { .. } => {
+                let server = self.servers.of(container);
+                self.tell(server.as_ref().map_or("Exchange", |server| server.name()), container, &failure);
+            }
             Trouble::Server { server, container, error } => {
                 self.worker.trouble_with(server, container, error);
                 if error.class() == Class::Park {

@@ -27,7 +27,7 @@ pub use self::begun::Begun;
 pub use self::entry::{Entry, State};
 pub use self::event::{EVENT_FIELDS_MAX, EVENT_LIST_MAX, EVENT_TEXT_MAX, Event, FieldChange, Lost};
 pub use self::guards::Counted;
-pub use self::home::{Home, Moving};
+pub use self::home::{Claimed, Home, Moving};
 pub use self::reapply::Mark;
 pub use self::series::SeriesState;
 

@@ -41,6 +41,7 @@ pub mod engine;
 pub mod error;
 pub mod feed;
 pub mod hook;
+pub mod identity;
 pub mod ledger;
 pub mod lifecycle;
 pub mod model;

@@ -17,6 +17,7 @@ mod halt;
 pub(crate) mod keys;
 mod look;
 mod moved;
+mod owned;
 mod series;
 mod trouble;
 mod unasked;
@@ -34,12 +35,13 @@ pub use consider::{Decision, Summary};
 pub use halt::Halted;
 pub(crate) use moved::Moved;
 pub use series::SeriesSettings;
-pub(crate) use trouble::MOVED;
 pub use trouble::Trouble;
+pub(crate) use trouble::{ELSEWHERE, MOVED};
 
 use crate::clock::Clock;
 use crate::engine::{Brake, BrakeLimits, MailMeter, Op, Policy, RestlessLimits};
 use crate::error::{Chain, Class};
+use crate::identity::HostIdentity;
 use crate::ledger::{Ledger, LedgerError, Mark};
 use crate::lifecycle::Tasks;
 use crate::model::{Change, Container, Direction, Key, MailBudget};
@@ -89,6 +91,8 @@ pub struct Settings {
     pub mail_cap: u32,
     pub circuit: CircuitTimes,
     pub workers: usize,
+    /// Calendars are claimed, so that no second host works on them.
+    pub claim_mailboxes: bool,
 }
 
 /// Works the queue.
@@ -100,9 +104,11 @@ pub struct Worker {
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    host: HostIdentity,
     circuits: Circuits,
     halt: halt::Halt,
     moved: Mutex<BTreeMap<Container, Moved>>,
+    calendars: owned::Calendars,
     /// Held by every step; whoever changes the names of items waits for them.
     still: tokio::sync::RwLock<()>,
     brake: Mutex<Brake>,
@@ -147,11 +153,13 @@ pub struct Parts {
     pub notifier: Arc<Notifier>,
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
+    /// Which host this is, to calendars that say who keeps them.
+    pub host: HostIdentity,
 }
 
 impl Worker {
     pub fn new(parts: Parts) -> Self {
-        let Parts { queue, ledger, servers, rules, notifier, clock, settings } = parts;
+        let Parts { queue, ledger, servers, rules, notifier, clock, settings, host } = parts;
         Self {
             queue,
             ledger,
@@ -160,9 +168,11 @@ impl Worker {
             notifier,
             clock,
             settings,
+            host,
             circuits: Circuits::default(),
             halt: halt::Halt::default(),
             moved: Mutex::default(),
+            calendars: owned::Calendars::default(),
             still: tokio::sync::RwLock::default(),
             brake: Mutex::default(),
             mail_meter: Mutex::default(),

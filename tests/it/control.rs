@@ -12,11 +12,11 @@ use daybridge::connector::http::{HttpClient, HttpConfig, Method, Request, Secret
 use daybridge::control::client::{Client, ClientError};
 use daybridge::control::http::{ADDRESS_FILE, Options, StartError, TOKEN_FILE, serve};
 use daybridge::control::{
-    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, FailOpen, GenerationInfo, MailCounts,
-    MigrateOrder, MigrateReport, Paused, PlanLine, Preview, QueueCounts, QueueEntry, QueueFilter, QueuePage,
-    ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, RuleInfo, RuleOptions, SetAside,
-    SideName, Status, Stopped, Story, StoryLine, SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder,
-    UserState, Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ClaimOrder, ClaimReport, ClaimedMailbox, ContainerStatus, Desk, EntryState,
+    FailOpen, GenerationInfo, MailCounts, MigrateOrder, MigrateReport, Paused, PlanLine, Preview, QueueCounts,
+    QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain,
+    RuleFailure, RuleInfo, RuleOptions, SetAside, SideName, Status, Stopped, Story, StoryLine, SyncOrder, SyncReport,
+    UserDesk, UserInfo, UserList, UserOrder, UserState, Which, WriteCounts,
 };
 use daybridge::control::{
     ChangeOrder, CommitOrder, DiffOrder, DiffOrderSide, FileOrder, Proposal, RuleDesk, RuleHistory,
@@ -255,6 +255,12 @@ impl Desk for NotingDesk {
         Ok(MigrateReport { done: order.yes, ..MigrateReport::default() })
     }
 
+    async fn claim(&self, order: &ClaimOrder) -> Result<ClaimReport, Refusal> {
+        self.note(format!("claim {:?} {}", order.mailboxes, order.all));
+        let claimed = |mailbox: &String| ClaimedMailbox { mailbox: mailbox.clone(), refused: None };
+        Ok(ClaimReport { mailboxes: order.mailboxes.iter().map(claimed).collect() })
+    }
+
     async fn rules(&self) -> Result<RuleChain, Refusal> {
         self.note("rules".into());
         Ok(chain())
@@ -355,7 +361,7 @@ impl Running {
     }
 }
 
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 22] = [
     ("GET", "/v1/status"),
     ("GET", "/metrics"),
     ("GET", "/v1/queue"),
@@ -375,6 +381,7 @@ const ROUTES: [(&str, &str); 21] = [
     ("POST", "/v1/users/set"),
     ("POST", "/v1/sync"),
     ("POST", "/v1/exchange/migrate"),
+    ("POST", "/v1/exchange/claim"),
     ("POST", "/v1/doorbell"),
     ("POST", "/v1/stop"),
 ];
@@ -411,6 +418,8 @@ async fn every_question_arrives_and_every_answer_comes_back() {
     assert_eq!(client.set_user(&out).await.unwrap(), user(false));
     let order = MigrateOrder { from: "ews".into(), to: "graph".into(), mailboxes: vec!["a@b".into()], yes: true };
     assert!(client.migrate(&order).await.unwrap().done);
+    let order = ClaimOrder { mailboxes: vec!["a@b".into()], all: false };
+    assert_eq!(client.claim(&order).await.unwrap().mailboxes[0].mailbox, "a@b");
     client.doorbell(SideName::Exchange).await.unwrap();
     client.stop().await.unwrap();
     assert_eq!(
@@ -434,6 +443,7 @@ async fn every_question_arrives_and_every_answer_comes_back() {
             "sync users",
             "set susan.maye false",
             "migrate ews graph [\"a@b\"] true",
+            "claim [\"a@b\"] false",
             "doorbell Exchange",
             "stop",
         ]
@@ -510,6 +520,7 @@ async fn bad_requests_are_told_as_such() {
         ("/v1/queue/retry", b"\"some\""),
         ("/v1/sync", b"[1]"),
         ("/v1/exchange/migrate", b"{\"from\": \"ews\"}"),
+        ("/v1/exchange/claim", b"{\"all\": 1}"),
         ("/v1/doorbell", b"{\"side\": \"mars\"}"),
         ("/v1/queue/discard", &vec![b'x'; 300 * 1024]),
     ] {

@@ -337,8 +337,18 @@ impl TestHost {
     /// Starts again with an empty data folder: queue, cursors and ledger are lost.
     pub async fn restart_without_data(&mut self) {
         self.stop().await;
-        self.data = tempfile::tempdir().expect("a temporary folder");
+        let data = tempfile::tempdir().expect("a temporary folder");
+        // To its mailboxes it stays the host it is.
+        std::fs::copy(self.data.path().join("host-id"), data.path().join("host-id")).expect("the host's id");
+        self.data = data;
         self.app = open(&self.servers, self.data.path(), &self.more, self.clock.clone(), &self.wrap).await;
+    }
+
+    /// Another host between the same servers, with a data folder of its own and the same configuration.
+    pub async fn second(&self) -> (tempfile::TempDir, Arc<App>) {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let app = open(&self.servers, data.path(), &self.more, self.clock.clone(), &self.wrap).await;
+        (data, app)
     }
 
     /// Starts again on the same data folder with another end of the configuration.

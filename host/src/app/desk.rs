@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::{App, entries, line};
 use crate::control::{
-    Affected, CaptureOrder, Captured, ContainerStatus, Desk, EntryState, GenerationInfo, MailCounts, MigrateOrder,
-    MigrateReport, PlanLine, QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage, ReapplyOrder,
-    ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName, Status, Story,
-    SyncOrder, SyncReport, Which, WriteCounts,
+    Affected, CaptureOrder, Captured, ClaimOrder, ClaimReport, ContainerStatus, Desk, EntryState, GenerationInfo,
+    MailCounts, MigrateOrder, MigrateReport, PlanLine, QUEUE_PAGE_MAX, QueueCounts, QueueEntry, QueueFilter, QueuePage,
+    ReapplyOrder, ReapplyReport, Reason, Refusal, RefusalKind, RuleChain, RuleFailure, SYNC_LINES_MAX, SideName,
+    Status, Story, SyncOrder, SyncReport, Which, WriteCounts,
 };
 use crate::feed::FeedFailure;
 use crate::model::{Cause, Change, Container, Key, Side};
@@ -205,6 +205,10 @@ impl Desk for App {
         self.carry_over(order).await
     }
 
+    async fn claim(&self, order: &ClaimOrder) -> Result<ClaimReport, Refusal> {
+        self.take_over(order).await
+    }
+
     async fn sync(&self, order: &SyncOrder) -> Result<SyncReport, Refusal> {
         let trouble = |trouble: crate::worker::Trouble| {
             Refusal::new(RefusalKind::NotNow, &trouble.code(), trouble.to_string(), trouble.hint())
@@ -214,6 +218,7 @@ impl Desk for App {
         if order.dry_run {
             return self.dry_run(&containers, order.sweep).await;
         }
+        self.worker.claim_calendars();
         let mut outcomes = self.worker.watch();
         let before =
             (self.writes(), self.worker.counts().mail(), self.worker.counts().looked_at.load(Ordering::Relaxed));
@@ -261,6 +266,19 @@ impl Desk for App {
 }
 
 impl App {
+    /// What waits with this failure is due now.
+    pub(super) async fn end_wait(&self, code: &str) -> Result<(), QueueError> {
+        for view in self.queue.list(None, None, usize::MAX).await? {
+            if failed_with(&view, code) {
+                match self.queue.retry_now(&view.key).await {
+                    Ok(_) | Err(QueueError::Busy { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn writes(&self) -> WriteCounts {
         let counts = self.worker.counts();
         WriteCounts {

@@ -477,14 +477,7 @@ impl Run<'_> {
             app.ledger.set_home(container, now).await?;
             app.worker.let_go(container);
         }
-        for view in app.queue.list(None, None, usize::MAX).await? {
-            if view.failure.as_ref().is_some_and(|failure| failure.code == MOVED) {
-                match app.queue.retry_now(&view.key).await {
-                    Ok(_) | Err(QueueError::Busy { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
+        app.end_wait(MOVED).await?;
         app.feeds.ring(container);
         self.tally.mailbox.done = true;
         tracing::info!(server.name = now.server, "A mailbox is carried over to {}", now.server);

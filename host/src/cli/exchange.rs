@@ -1,16 +1,39 @@
-//! `daybridge exchange ...`: mailboxes that move from one Exchange server to another.
+//! `daybridge exchange ...`: mailboxes that move from one Exchange server to another, or from one host to another.
 
 use clap::{Args, Subcommand};
 
 use super::host::Host;
 use super::output::{count, line, table};
 use super::{Failure, HostChoice, output};
-use crate::control::{MailboxMove, MigrateOrder, MigrateReport};
+use crate::control::{ClaimOrder, MailboxMove, MigrateOrder, MigrateReport};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Carry mailboxes that have moved to another server over to it, without losing a pair.
     Migrate(MigrateArguments),
+    /// Take mailboxes over that another Daybridge host keeps, or kept until it was lost.
+    Claim(ClaimArguments),
+}
+
+const CLAIMS: &str = "\
+Each calendar says which host keeps it; a host leaves the calendars of others alone, since two hosts on one calendar would double its
+appointments. Take one over only when the other host is stopped for good, or no longer has that mailbox in its configuration. Needed
+as well after the data folder was lost: to a calendar, a host with a new data folder is another host.";
+
+#[derive(Args)]
+#[command(after_help = CLAIMS)]
+pub(super) struct ClaimArguments {
+    /// This mailbox; may be given several times.
+    #[arg(long = "mailbox", value_name = "ADDRESS", required_unless_present = "all")]
+    mailboxes: Vec<String>,
+    /// All mailboxes that take part.
+    #[arg(long, conflicts_with = "mailboxes")]
+    all: bool,
+    #[command(flatten)]
+    host: HostChoice,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 const STEPS: &str = "\
@@ -50,7 +73,38 @@ pub(super) struct MigrateArguments {
 pub(super) async fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Migrate(arguments) => migrate(arguments).await,
+        Command::Claim(arguments) => claim(arguments).await,
     }
+}
+
+async fn claim(arguments: &ClaimArguments) -> Result<(), Failure> {
+    let order = ClaimOrder { mailboxes: arguments.mailboxes.clone(), all: arguments.all };
+    let host = Host::find(&arguments.host).await?;
+    let outcome = host.claim(&order).await;
+    let ended = host.close().await;
+    let report = outcome?;
+    let refused: Vec<_> = report.mailboxes.iter().filter_map(|one| Some((one, one.refused.as_ref()?))).collect();
+    if arguments.json {
+        output::json(&report)?;
+    } else {
+        for (mailbox, reason) in &refused {
+            line(&format!("{}: {}", mailbox.mailbox, reason.message));
+            line(&format!("    {}", reason.hint));
+        }
+        let taken = (report.mailboxes.len() - refused.len()) as u64;
+        line(&format!("{} now this host's.", count(taken, "mailbox is", "mailboxes are")));
+    }
+    if !ended {
+        return Err(Failure::ours("the run did not end cleanly; see the log above"));
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let hint = "see what is said of each above; the others are this host's";
+    Err(Failure::mendable(
+        format!("{} not taken over", count(refused.len() as u64, "mailbox is", "mailboxes are")),
+        hint,
+    ))
 }
 
 async fn migrate(arguments: &MigrateArguments) -> Result<(), Failure> {

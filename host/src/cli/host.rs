@@ -10,7 +10,8 @@ use crate::clock::SystemClock;
 use crate::config::{Config, environment};
 use crate::control::client::{Client, ClientError};
 use crate::control::{
-    Desk, MigrateOrder, MigrateReport, Status, SyncOrder, SyncReport, UserDesk, UserInfo, UserList, UserOrder,
+    ClaimOrder, ClaimReport, Desk, MigrateOrder, MigrateReport, Status, SyncOrder, SyncReport, UserDesk, UserInfo,
+    UserList, UserOrder,
 };
 use crate::telemetry;
 
@@ -90,6 +91,13 @@ impl Host {
         match self {
             Host::Running(client) => Ok(client.migrate(order).await?),
             Host::Ours(app) => Ok(app.migrate(order).await?),
+        }
+    }
+
+    pub(super) async fn claim(&self, order: &ClaimOrder) -> Result<ClaimReport, Failure> {
+        match self {
+            Host::Running(client) => Ok(client.claim(order).await?),
+            Host::Ours(app) => Ok(app.claim(order).await?),
         }
     }
 

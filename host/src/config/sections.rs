@@ -71,6 +71,8 @@ pub struct Sync {
     pub conflict: ConflictPolicy,
     /// Appointments worked on at one time.
     pub workers: usize,
+    /// Each calendar is marked as this host's, and one that is marked as another's is left alone.
+    pub claim_mailboxes: bool,
     /// Who invites: Exchange, or the CRM by mails of its own; then the host makes Exchange send none.
     pub invitations: Inviter,
     /// Mails that Exchange may be made to send within an hour; a write that would cause more waits for a person.
@@ -102,6 +104,7 @@ impl Default for Sync {
             series_max: 400,
             conflict: ConflictPolicy::Latest,
             workers: 4,
+            claim_mailboxes: true,
             invitations: Inviter::Exchange,
             mail_cap: 200,
             delete_fraction: 0.3,

@@ -34,6 +34,7 @@ use self::operations::{Answer, FIND_PAGE, Search, Shape};
 use self::soap::Refusal;
 use self::wire::{CalendarItem, ItemId, Property};
 use super::exchange::{self, short};
+use super::property::NamedProperty;
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Problem, html};
 use crate::clock::{Clock, SystemClock};
 use crate::model::recurrence::Window;
@@ -474,5 +475,15 @@ impl Connector for EwsConnector {
     async fn probe(&self, container: &Container) -> Result<(), Error> {
         let act = Act::new("open the calendar", self.mailbox(container)?);
         self.client.folder_ids(act, None).await.map(|_| ())
+    }
+
+    async fn owner(&self, container: &Container) -> Result<Option<String>, Error> {
+        let act = Act::new("ask who keeps a calendar", self.mailbox(container)?);
+        self.client.calendar_property(act, &NamedProperty::owner()).await
+    }
+
+    async fn set_owner(&self, container: &Container, owner: &str) -> Result<(), Error> {
+        let act = Act::new("claim a calendar", self.mailbox(container)?);
+        self.client.set_calendar_property(act, &NamedProperty::owner(), owner).await
     }
 }

@@ -30,6 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{NaiveDate, SecondsFormat};
 use chrono_tz::Tz;
+use serde_json::json;
 
 use self::calendars::Calendars;
 use self::client::{Act, BATCH_MAX, Client};
@@ -37,9 +38,10 @@ use self::config::GraphConfig;
 use self::doorbell::Doorbell;
 use self::feed::Place;
 use self::inbox::Inbox;
-use self::wire::{Event, Page};
+use self::wire::{Calendar, Event, Page};
 use super::exchange::{self, short};
-use super::http::Url;
+use super::http::{Method, Url};
+use super::property::NamedProperty;
 use super::{Batch, Capabilities, Connector, Cursor, Error, Listed, Listing, Mailing, Naming, Problem, zones};
 use crate::clock::Clock;
 use crate::model::recurrence::Window;
@@ -435,5 +437,25 @@ impl Connector for GraphConnector {
         let mailbox = self.mailbox(container)?;
         let act = Act::new("open the calendar", mailbox);
         self.confirm_gone(act, mailbox).await
+    }
+
+    async fn owner(&self, container: &Container) -> Result<Option<String>, Error> {
+        let mailbox = self.mailbox(container)?;
+        let (act, property) = (Act::new("ask who keeps a calendar", mailbox), NamedProperty::owner());
+        let query = [("$select", "id"), ("$expand", &*wire::expand([&property]))];
+        let calendar: Calendar = self.client.get(act, self.client.of_mailbox(mailbox, &["calendar"], &query)).await?;
+        Ok(calendar.extended(&property))
+    }
+
+    async fn set_owner(&self, container: &Container, owner: &str) -> Result<(), Error> {
+        let mailbox = self.mailbox(container)?;
+        let act = Act::new("claim a calendar", mailbox);
+        let property = json!({ "id": wire::property_id(&NamedProperty::owner()), "value": owner });
+        let body = json!({ "singleValueExtendedProperties": [property] });
+        let url = self.client.of_mailbox(mailbox, &["calendar"], &[]);
+        match self.client.write(act, Method::PATCH, url, Some(&body), None).await? {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(self.client.failed(act, refusal)),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Named properties of Exchange items: the stamp, and custom fields. Both protocols reach the same property by its set and name.
+//! Named properties of Exchange items and folders: the stamp, the owner, and custom fields. Both protocols reach the same property by its set and name.
 //!
 //! Promises: the stamp has one place for ever, whichever protocol wrote it. Must not know: how a protocol spells a property.
 
@@ -8,6 +8,8 @@ use serde::Deserialize;
 pub const STAMP_SET: &str = "6d1f5f2a-84c7-4c3b-9a57-2b0f6ce1d9e4";
 /// The name of the stamp within its property set.
 pub const STAMP_NAME: &str = "DaybridgeKey";
+/// The name of the property of a calendar folder that says which host keeps it, in the stamp's property set.
+pub const OWNER_NAME: &str = "DaybridgeHost";
 
 /// A named property of MAPI: a property set with a name or a number, and a type.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -48,6 +50,11 @@ impl NamedProperty {
     /// Where the key of the appointment an item was created from is kept, unless the operator says otherwise.
     pub fn stamp() -> Self {
         Self { set: STAMP_SET.to_owned(), name: Some(STAMP_NAME.to_owned()), id: None, kind: PropertyKind::String }
+    }
+
+    /// Where a calendar folder says which host keeps it.
+    pub fn owner() -> Self {
+        Self { name: Some(OWNER_NAME.to_owned()), ..Self::stamp() }
     }
 
     /// The attributes of its `ExtendedFieldURI`.

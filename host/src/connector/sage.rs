@@ -436,7 +436,13 @@ impl Connector for Sage {
         let exact = self.config.query_dates;
         let range = format!("Comm_DateTime between {} and {}", date(from, exact), date(to, exact));
         let query = self.query(COMMUNICATION, format!("{} and {range}", self.of_type()));
-        let rows = self.all(&act, query, COMMUNICATION_ID).await?;
+        let mut rows = self.all(&act, query, COMMUNICATION_ID).await?;
+        let people = self.people(&act, &rows, &[]).await?;
+        let wanted = like.organizer.as_ref().and_then(|person| Organizer::of(person, &people).user);
+        if wanted.is_some() {
+            // Many people have something at that time; the link rows of another's appointments need not be read.
+            rows.retain(|row| map::user_in_column(row, &people).is_none_or(|user| Some(user) == wanted.as_ref()));
+        }
         let mut items = self.items(&act, rows).await?;
         items.retain(|item| item.appointment.time == like.time);
         Ok(items)

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::http::{ADDRESS_FILE, Address, TOKEN_FILE};
 use super::{
-    Affected, Captured, ChangeOrder, CommitOrder, DiffOrder, MigrateOrder, MigrateReport, Proposal, QueueEntry,
-    QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Refusal, RefusalKind, RuleChain, RuleHistory, SideName,
-    Status, Story, SyncOrder, SyncReport, UserInfo, UserList, UserOrder, Which,
+    Affected, Captured, ChangeOrder, ClaimOrder, ClaimReport, CommitOrder, DiffOrder, MigrateOrder, MigrateReport,
+    Proposal, QueueEntry, QueueFilter, QueuePage, ReapplyOrder, ReapplyReport, Refusal, RefusalKind, RuleChain,
+    RuleHistory, SideName, Status, Story, SyncOrder, SyncReport, UserInfo, UserList, UserOrder, Which,
 };
 use crate::connector::http::{HttpClient, HttpConfig, HttpError, Request, Secret, StatusCode, Url};
 use crate::plugin::Compared;
@@ -182,6 +182,14 @@ impl Client {
 
     pub async fn set_user(&self, order: &UserOrder) -> Result<UserInfo, ClientError> {
         self.post("/v1/users/set", order, RULES_LIMIT).await
+    }
+
+    /// Takes mailboxes over that another host keeps, or kept.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn claim(&self, order: &ClaimOrder) -> Result<ClaimReport, ClientError> {
+        self.post("/v1/exchange/claim", order, SYNC_LIMIT).await
     }
 
     pub async fn migrate(&self, order: &MigrateOrder) -> Result<MigrateReport, ClientError> {

@@ -23,6 +23,7 @@
 //! | `GET /v1/users`, `POST /v1/users/sync`, `POST /v1/users/set` [`UserOrder`](super::UserOrder) | [`UserDesk`](super::UserDesk) |
 //! | `POST /v1/sync` [`SyncOrder`] | [`Desk::sync`] |
 //! | `POST /v1/exchange/migrate` [`MigrateOrder`] | [`Desk::migrate`] |
+//! | `POST /v1/exchange/claim` [`ClaimOrder`] | [`Desk::claim`] |
 //! | `POST /v1/doorbell` `{"side": "crm"}`, `POST /doorbell/crm` | [`Desk::doorbell`] |
 //! | `POST /v1/stop` | [`Desk::stop`] |
 
@@ -49,7 +50,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::{
-    CaptureOrder, Desk, MigrateOrder, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder, Which,
+    CaptureOrder, ClaimOrder, Desk, MigrateOrder, QueueFilter, ReapplyOrder, Refusal, RefusalKind, SideName, SyncOrder,
+    Which,
 };
 use crate::lifecycle::Tasks;
 
@@ -165,6 +167,7 @@ fn router(desk: Arc<dyn Desk>, door: Door) -> Router {
         .route("/v1/rules/capture", get(capture))
         .route("/v1/sync", post(sync))
         .route("/v1/exchange/migrate", post(migrate))
+        .route("/v1/exchange/claim", post(claim))
         .route("/v1/doorbell", post(doorbell))
         .route("/v1/stop", post(stop))
         .route(DOORBELL_PATH, post(doorbell_crm))
@@ -324,6 +327,13 @@ async fn capture(State(desk): Shared, order: Asked<CaptureOrder>) -> Response {
 async fn sync(State(desk): Shared, body: Body) -> Response {
     match sent::<SyncOrder>(body) {
         Ok(order) => answer(desk.sync(&order).await),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
+}
+
+async fn claim(State(desk): Shared, body: Body) -> Response {
+    match sent::<ClaimOrder>(body) {
+        Ok(order) => answer(desk.claim(&order).await),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }

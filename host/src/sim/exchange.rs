@@ -466,6 +466,7 @@ fn perform(world: &mut World, account: usize, operation: &str, text: &str, xml: 
         "Subscribe" => notify::subscribe(&mut call, request, xml),
         "SyncFolderItems" => sync::sync_folder_items(&call, request, xml),
         "Unsubscribe" => notify::unsubscribe(&mut call, request, xml),
+        "UpdateFolder" => folder::update_folder(&mut call, request, xml),
         "UpdateItem" => write::update_item(&mut call, request, xml),
         other => {
             Err(ExchangeError::new("ErrorInvalidRequest", format!("This server does not know the operation {other}.")))

@@ -40,7 +40,7 @@ impl Worker {
                 let record = self.record(&lease, "waiting", "down", &name, message, String::new());
                 self.queue.retry(&lease, Some(after), record, false).await
             }
-            Trouble::Moved { .. } => {
+            Trouble::Moved { .. } | Trouble::Elsewhere { .. } => {
                 let record = self.record(
                     &lease,
                     &trouble.code(),

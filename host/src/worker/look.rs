@@ -200,8 +200,12 @@ impl Worker {
         let candidates = self.ask(&crm, &Container::Crm, crm.find_alike(&Container::Crm, &item.appointment)).await?;
         let mut matches = Vec::new();
         for found in self.unpaired(candidates).await? {
+            // Everybody's appointments at that time are among them; rules are asked about the few that belong in this calendar.
+            if !may_match(&found) || self.home(&found.appointment).as_ref() != Some(&item.at.container) {
+                continue;
+            }
             let shown = self.for_exchange(key, &found.appointment).await;
-            if may_match(&found) && alike(&shown, &item.appointment) {
+            if alike(&shown, &item.appointment) {
                 matches.push(found);
             }
         }
@@ -236,6 +240,18 @@ impl Worker {
 
     /// Asks a server, minding and keeping its circuit.
     pub(crate) async fn ask<T>(
+        &self,
+        server: &std::sync::Arc<dyn connector::Connector>,
+        container: &Container,
+        request: impl Future<Output = Result<T, connector::Error>>,
+    ) -> Result<T, Trouble> {
+        self.mind(server.name(), container)?;
+        self.is_ours(server, container).await?;
+        self.ask_anyone(server, container, request).await
+    }
+
+    /// As [`Worker::ask`], whoever keeps the calendar.
+    pub(super) async fn ask_anyone<T>(
         &self,
         server: &std::sync::Arc<dyn connector::Connector>,
         container: &Container,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 use crate::connector;
 use crate::error::{Chain, Class};
 use crate::ledger::LedgerError;
@@ -15,6 +17,8 @@ use crate::rules::{AfterFault, DefaultMessage, Fault, Refusal};
 
 /// [`Trouble::code`] of what waits for a mailbox to be carried over.
 pub(crate) const MOVED: &str = "mailbox-moved";
+/// [`Trouble::code`] of what waits for a mailbox of another host.
+pub(crate) const ELSEWHERE: &str = "mailbox-of-another-host";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
@@ -26,6 +30,9 @@ pub enum Trouble {
     /// The ledger knows the mailbox's items by the names of another server.
     #[error("the mailbox has moved from {from} to {to}, and its appointments are not carried over yet")]
     Moved { from: String, to: String },
+    /// Another host keeps the mailbox.
+    #[error("the mailbox is kept by another Daybridge, on {machine}{}", since_when(*since))]
+    Elsewhere { machine: String, since: Option<DateTime<Utc>> },
     /// It is a series: its occurrences are worked on, each by itself.
     #[error("it is a series")]
     Series,
@@ -72,6 +79,7 @@ impl Trouble {
             Trouble::Server { error, .. } => error.problem.code().into(),
             Trouble::Waiting { .. } => "waiting".into(),
             Trouble::Moved { .. } => MOVED.into(),
+            Trouble::Elsewhere { .. } => ELSEWHERE.into(),
             Trouble::Belongs(_) => "belongs-elsewhere".into(),
             Trouble::Series => "series".into(),
             Trouble::Crossing(_) => "occurrence-crosses-neighbour".into(),
@@ -97,6 +105,7 @@ impl Trouble {
             Trouble::Server { server, .. } => server.clone(),
             Trouble::Waiting { name, .. } => name.clone(),
             Trouble::Moved { to, .. } => to.clone(),
+            Trouble::Elsewhere { machine, .. } => machine.clone(),
             Trouble::Held { rule, .. } => rule.clone(),
             Trouble::Refused(refusal) => refusal.rule.clone(),
             Trouble::Fault(fault) => fault.rule.clone(),
@@ -133,6 +142,7 @@ impl Trouble {
             Trouble::Orphan => "nothing to do if the organizer deleted the meeting; else wait for the next pass over that calendar".into(),
             Trouble::Crossing(_) => "move it to a day between its neighbours, or move these first; it is tried again when it changes, or with: daybridge queue retry".into(),
             Trouble::Moved { from, to } => format!("nothing is lost: it waits. See what would be carried over: daybridge exchange migrate --from {from} --to {to}; if it has not moved, correct `mailboxes` in the configuration"),
+            Trouble::Elsewhere { .. } => "nothing is lost: it waits. Two hosts on one mailbox would double its appointments: stop the other host, or leave the mailbox to it (daybridge users disable USER). If the other one is gone for good: daybridge exchange claim --mailbox ADDRESS (or --all)".into(),
             Trouble::Waiting { .. } | Trouble::Belongs(_) | Trouble::Series | Trouble::Held { .. } | Trouble::Undecided => {
                 "nothing to do: it is tried again".into()
             }
@@ -175,6 +185,7 @@ impl Trouble {
             Trouble::Server { .. }
             | Trouble::Waiting { .. }
             | Trouble::Moved { .. }
+            | Trouble::Elsewhere { .. }
             | Trouble::Belongs(_)
             | Trouble::Series
             | Trouble::Crossing(_)
@@ -267,4 +278,8 @@ impl From<QueueError> for Trouble {
     fn from(error: QueueError) -> Self {
         Trouble::Queue(error)
     }
+}
+
+fn since_when(since: Option<DateTime<Utc>>) -> String {
+    since.map(|since| format!(" since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default()
 }

@@ -1,12 +1,13 @@
 //! Servers that are away, busy, or refuse; failures in great number; two hosts where there should be one.
 
 use chrono::TimeDelta;
-use daybridge::control::{Desk, QueueFilter, SyncOrder, Which};
+use daybridge::control::{ClaimOrder, Desk, QueueFilter, SyncOrder, Which, WriteCounts};
 use daybridge::notify::{Notice, Notifier};
 use daybridge::store::SledStore;
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::program;
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{MARY, SUSAN, TERRY, WILLIAM};
 use serde_json::json;
@@ -143,6 +144,101 @@ async fn s78_second_host_on_the_same_data_folder_refuses() {
     let told = format!("{second} {}", second.hint());
     assert!(told.contains("another") || told.contains("running"), "{told}");
     host.crm().book(&Booking::at("Untouched", &day(40), 9, SUSAN)).await;
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s78_second_host_with_a_data_folder_of_its_own_leaves_the_mailboxes_to_the_first() {
+    let mut host = TestHost::settled().await;
+    host.crm().book(&Booking::at("Kept once", &day(40), 9, SUSAN)).await;
+    host.settle().await;
+    host.outlook("susan.maye").book("Hers", &utc(&day(41), 9), &utc(&day(41), 10), &[]).await;
+    let before = (host.servers.crm_writes().await, host.servers.exchange_writes().await);
+
+    let (folder, second) = host.second().await;
+    let dry = second.sync(&SyncOrder { dry_run: true, ..SyncOrder::default() }).await.expect("a preview");
+    assert!(dry.unfinished > 0 && dry.writes == WriteCounts::default(), "{dry:?}");
+    for sweep in [false, true] {
+        let report = second.sync(&SyncOrder { sweep, ..SyncOrder::default() }).await.expect("a pass");
+        assert!(report.unfinished > 0 && report.writes == WriteCounts::default(), "{report:?}");
+    }
+    assert_eq!((host.servers.crm_writes().await, host.servers.exchange_writes().await), before, "it writes nothing");
+    let status = second.status().await.expect("a status");
+    assert_eq!(status.queue.parked, 0, "what it found waits");
+    let told: Vec<_> = status.notices.iter().map(|notice| notice.code.as_str()).collect();
+    assert!(!told.is_empty() && told.iter().all(|code| *code == "mailbox-of-another-host"), "{told:?}");
+    assert!(status.notices[0].hint.contains("daybridge exchange claim"), "{}", status.notices[0].hint);
+
+    // A person gives the mailboxes to the second; the first hears of it within the hour, and leaves them alone.
+    drop((status, second));
+    let text = host.servers.config(folder.path(), "");
+    std::fs::write(folder.path().join("daybridge.toml"), text).expect("the configuration is written");
+    let claim = ["exchange", "claim", "--all", "--config", "daybridge.toml"];
+    let claimed = program::run(folder.path(), &claim).await;
+    assert!(claimed.code == 0 && claimed.stdout.contains("4 mailboxes are now this host's"), "{claimed:?}");
+    let gone = program::run(folder.path(), &["exchange", "claim", "--mailbox", "nobody@example.test"]).await;
+    assert!(gone.code != 0 && gone.stderr.contains("nobody@example.test is not synchronized"), "{gone:?}");
+    let pass = program::run(folder.path(), &["sync", "--json"]).await;
+    assert_eq!(pass.code, 0, "{pass:?}");
+    assert_eq!(host.crm().appointments().await.len(), 2, "the second links what is there and takes along what is new");
+    host.clock.advance(TimeDelta::minutes(61));
+    host.outlook("susan.maye").book("Hers too", &utc(&day(42), 9), &utc(&day(42), 10), &[]).await;
+    host.crm().book(&Booking::at("Not for the first", &day(43), 9, SUSAN)).await;
+    let report = host.pass(true).await;
+    assert_eq!(report.writes, WriteCounts::default(), "{report:?}");
+    assert_eq!(host.notices().await, ["mailbox-of-another-host"]);
+
+    // And back: what waited goes on, and nothing is doubled.
+    let order = ClaimOrder { all: true, ..ClaimOrder::default() };
+    let report = host.app.claim(&order).await.expect("a report");
+    assert!(report.mailboxes.len() == 4 && report.mailboxes.iter().all(|one| one.refused.is_none()), "{report:?}");
+    host.settle_with_sweep().await;
+    assert_eq!(host.outlook("susan.maye").calendar().await.len(), 4);
+    host.oracle(4, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s78_host_that_only_looks_claims_nothing_and_a_lost_data_folder_is_another_host() {
+    let mut host = TestHost::start().await;
+    let dry = host.app.sync(&SyncOrder { dry_run: true, ..SyncOrder::default() }).await.expect("a preview");
+    assert_eq!((dry.unfinished, host.servers.exchange_writes().await), (0, 0), "{dry:?}");
+    let (_folder, second) = host.second().await;
+    let pass = second.sync(&SyncOrder::default()).await.expect("a pass");
+    assert_eq!(pass.unfinished, 0, "nobody kept the mailboxes: {pass:?}");
+    assert!(host.pass(false).await.unfinished > 0, "the other one was first");
+    let order = ClaimOrder { mailboxes: vec!["susan.maye@example.test".into()], ..ClaimOrder::default() };
+    host.app.claim(&order).await.expect("a report");
+    let report = host.pass(false).await;
+    let left: Vec<_> = report.lines.iter().map(|line| line.key.as_str()).collect();
+    assert!(left.len() == 3 && !left.iter().any(|key| key.starts_with("susan")), "only what was named: {left:?}");
+    for wrong in [ClaimOrder::default(), ClaimOrder { all: true, ..order.clone() }] {
+        let refusal = host.app.claim(&wrong).await.expect_err("a refusal");
+        assert_eq!(refusal.code, "mailbox-not-named");
+    }
+    host.no_story("three of its mailboxes are another host's");
+}
+
+#[tokio::test]
+async fn s78_hosts_that_claim_at_the_same_moment_find_out() {
+    let mut host = TestHost::settled().await;
+    let (_folder, second) = host.second().await;
+    // As if it had read the calendars before the first wrote itself into them.
+    second.claim(&ClaimOrder { all: true, ..ClaimOrder::default() }).await.expect("a report");
+    host.clock.advance(TimeDelta::minutes(2));
+    host.outlook("susan.maye").book("Once", &utc(&day(41), 9), &utc(&day(41), 10), &[]).await;
+    let report = host.pass(false).await;
+    assert!(report.unfinished > 0 && report.writes == WriteCounts::default(), "{report:?}");
+    second.sync(&SyncOrder::default()).await.expect("a pass");
+    assert_eq!(host.crm().appointments().await.len(), 1);
+    host.no_story("its mailboxes are another host's");
+}
+
+#[tokio::test]
+async fn s78_claims_can_be_switched_off() {
+    let mut host = TestHost::settled_with("[sync]\nclaim_mailboxes = false\n").await;
+    assert_eq!(host.servers.exchange_writes().await, 0);
+    host.crm().book(&Booking::at("Once", &day(40), 9, SUSAN)).await;
+    host.settle().await;
     host.oracle(1, Mails::NONE).await;
 }
 

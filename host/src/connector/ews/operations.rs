@@ -318,6 +318,58 @@ impl Client {
     }
 }
 
+impl Client {
+    /// GetFolder: a named property of the calendar.
+    pub async fn calendar_property(&self, act: Act<'_>, property: &NamedProperty) -> Result<Option<String>, Error> {
+        let write = |xml: &mut Xml| {
+            xml.element("m:GetFolder", &[], |xml| {
+                xml.element("m:FolderShape", &[], |xml| {
+                    xml.text("t:BaseShape", &[], "IdOnly");
+                    xml.element("t:AdditionalProperties", &[], |xml| write_extended_uri(xml, property));
+                });
+                xml.element("m:FolderIds", &[], |xml| write_calendar(xml, act.mailbox));
+            });
+        };
+        // No other property was asked for.
+        let read = |response: Node<'_, '_>| {
+            let folder = ids_of(child(one_message(response)?, "Folders")).next();
+            let folder = folder.ok_or(SoapError::Missing("folder"))?;
+            Ok(child(folder, "ExtendedProperty").and_then(|property| child_text(property, "Value")).map(Into::into))
+        };
+        self.call(act, write, read).await
+    }
+
+    /// UpdateFolder: sets a named property of the calendar.
+    pub async fn set_calendar_property(
+        &self,
+        act: Act<'_>,
+        property: &NamedProperty,
+        value: &str,
+    ) -> Result<(), Error> {
+        let write = |xml: &mut Xml| {
+            xml.element("m:UpdateFolder", &[], |xml| {
+                xml.element("m:FolderChanges", &[], |xml| {
+                    xml.element("t:FolderChange", &[], |xml| {
+                        write_calendar(xml, act.mailbox);
+                        xml.element("t:Updates", &[], |xml| {
+                            xml.element("t:SetFolderField", &[], |xml| {
+                                write_extended_uri(xml, property);
+                                xml.element("t:CalendarFolder", &[], |xml| {
+                                    xml.element("t:ExtendedProperty", &[], |xml| {
+                                        write_extended_uri(xml, property);
+                                        xml.text("t:Value", &[], value);
+                                    });
+                                });
+                            });
+                        });
+                    });
+                });
+            });
+        };
+        self.call(act, write, |response| one_message(response).map(|_| ())).await
+    }
+}
+
 fn folder_id(message: Node<'_, '_>) -> Result<String, SoapError> {
     let folder = ids_of(child(message, "Folders")).next();
     let id = folder.and_then(|folder| child(folder, "FolderId")).and_then(|id| id.attribute("Id"));

@@ -242,14 +242,7 @@ impl Event {
 
     /// The value of a named property as text.
     pub fn extended(&self, property: &NamedProperty) -> Option<String> {
-        let id = property_id(property);
-        let found =
-            self.single_value_extended_properties.iter().flatten().find(|own| own.id.eq_ignore_ascii_case(&id))?;
-        match &found.value {
-            Value::String(text) => Some(text.clone()),
-            Value::Null => None,
-            other => Some(other.to_string()),
-        }
+        extended(&self.single_value_extended_properties, property)
     }
 
     /// Of an instance of a series its master.
@@ -267,6 +260,30 @@ impl Event {
 /// The entity tag of a version. That it is the change key in quotes is what answers show (inferred).
 pub fn entity_tag(version: &str) -> String {
     format!("W/\"{version}\"")
+}
+
+/// What is asked of a calendar.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Calendar {
+    single_value_extended_properties: Option<Vec<ExtendedProperty>>,
+}
+
+impl Calendar {
+    /// The value of a named property as text.
+    pub fn extended(&self, property: &NamedProperty) -> Option<String> {
+        extended(&self.single_value_extended_properties, property)
+    }
+}
+
+fn extended(list: &Option<Vec<ExtendedProperty>>, property: &NamedProperty) -> Option<String> {
+    let id = property_id(property);
+    let found = list.iter().flatten().find(|own| own.id.eq_ignore_ascii_case(&id))?;
+    match &found.value {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    }
 }
 
 /// `String {66f5a359-...} Name CrmId`: how Graph names a property. EWS reaches the same one by set and name (inferred from

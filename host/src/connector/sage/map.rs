@@ -395,6 +395,15 @@ pub fn live(links: &[Row]) -> Vec<&Row> {
     links.iter().filter(|link| !link.flag("CmLi_Deleted")).collect()
 }
 
+/// The CRM user whom a row's column names as its organizer; nothing where [`organizer`] looks elsewhere.
+pub fn user_in_column<'a>(row: &Row, people: &'a People) -> Option<&'a UserId> {
+    let column = row.text("Comm_Organizer");
+    let column = column.trim();
+    let id = UserId(column.to_owned());
+    let user = if column.contains('@') { people.with_address(&recipient(column).1) } else { people.user(&id) };
+    user.map(|user| &user.id)
+}
+
 /// Who organizes: the column, else the participant with the organizer's status, else the first user, else the creator.
 pub fn organizer(row: &Row, links: &[&Row], people: &People) -> Option<Organizer> {
     let user = |id: &UserId| {

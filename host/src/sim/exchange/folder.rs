@@ -1,4 +1,4 @@
-//! GetFolder and FindFolder.
+//! GetFolder, FindFolder, UpdateFolder, and the making and removing of calendars.
 //!
 //! Promises: elements come in the order of the schema. Must not know: items, but their number.
 
@@ -7,16 +7,20 @@ use super::error::{ExchangeError, schema_violation};
 use super::ids::FOLDER_CHANGE_KEY;
 use super::item::{Kind, Value};
 use super::item_xml::write_rights;
+use super::property::PropertyName;
 use super::store::{Folder, World};
 use super::xml::{Element, Messages, Read, Xml, integer};
 
 /// Folders of one page; a mailbox here has about a dozen.
 const PAGE_MAX: usize = 1_000;
+/// The place of extended properties among a folder's elements.
+const EXTENDED: &str = "ExtendedProperty";
 
 /// Which fields of a folder are shown.
 struct FolderShape {
     base: String,
     named: Vec<String>,
+    extended: Vec<PropertyName>,
 }
 
 impl FolderShape {
@@ -28,12 +32,14 @@ impl FolderShape {
         let paths: Vec<Element<'_>> =
             node.kid("AdditionalProperties").map(|list| list.kids().collect()).unwrap_or_default();
         let named = paths.iter().filter_map(|path| path.attribute("FieldURI")?.strip_prefix("folder:"));
-        Ok(Self { base, named: named.map(str::to_owned).collect() })
+        let extended = paths.iter().filter(|path| path.local() == "ExtendedFieldURI");
+        let extended = extended.map(|path| PropertyName::read(*path)).collect::<Result<_, _>>()?;
+        Ok(Self { base, named: named.map(str::to_owned).collect(), extended })
     }
 
     fn shows(&self, name: &str) -> bool {
         let by_default = matches!(name, "FolderId" | "DisplayName" | "TotalCount" | "ChildFolderCount" | "UnreadCount");
-        name == "FolderId"
+        matches!(name, "FolderId" | EXTENDED)
             || self.base == "AllProperties"
             || (self.base == "Default" && by_default)
             || self.named.iter().any(|named| named == name)
@@ -61,6 +67,7 @@ impl FolderShape {
             "DisplayName",
             "TotalCount",
             "ChildFolderCount",
+            EXTENDED,
             "EffectiveRights",
             "DistinguishedFolderId",
             "UnreadCount",
@@ -74,6 +81,11 @@ impl FolderShape {
                         ids(world.folder_id(folder.parent.unwrap_or(position)), "t:ParentFolderId", xml);
                     }
                     "EffectiveRights" => xml.open("t:EffectiveRights", write_rights),
+                    EXTENDED => {
+                        for name in &self.extended {
+                            folder.properties.get(name).into_iter().for_each(|value| name.write(value, xml));
+                        }
+                    }
                     name => {
                         if let Some(text) = texts(name) {
                             xml.text(&format!("t:{name}"), text);
@@ -154,6 +166,52 @@ fn name_wanted(restriction: Element<'_>) -> Result<String, ExchangeError> {
     value.map(str::to_owned).ok_or_else(|| {
         ExchangeError::new("ErrorUnsupportedQueryFilter", "This server searches folders by their name only.")
     })
+}
+
+/// Sets and removes extended properties; nothing else of a folder is changed here.
+pub fn update_folder(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -> Result<(), ExchangeError> {
+    let mut messages = Messages::new("UpdateFolder");
+    for change in request.need("FolderChanges")?.kids() {
+        let outcome = change_folder(call, change);
+        messages.add(outcome, |xml, place| {
+            let id = call.world.folder_id(place).to_owned();
+            xml.open("m:Folders", |xml| {
+                xml.open("t:CalendarFolder", |xml| {
+                    xml.empty("t:FolderId", &[("Id", &id), ("ChangeKey", FOLDER_CHANGE_KEY)]);
+                });
+            });
+        });
+    }
+    messages.write("UpdateFolder", xml);
+    Ok(())
+}
+
+fn change_folder(call: &mut Call<'_>, change: Element<'_>) -> Result<usize, ExchangeError> {
+    let id = change.kids().next().ok_or_else(|| schema_violation("FolderChange is empty"))?;
+    let place = call.folder(id)?;
+    let unknown = || ExchangeError::new("ErrorInvalidPropertySet", "This server changes extended properties only.");
+    let mut changes = Vec::new();
+    for update in change.need("Updates")?.kids() {
+        let name = PropertyName::read(update.kid("ExtendedFieldURI").ok_or_else(unknown)?)?;
+        let value = match update.local() {
+            "SetFolderField" => {
+                let folder = update.kids().nth(1).ok_or_else(|| schema_violation("SetFolderField holds no folder"))?;
+                Some(name.read_value(folder.need("ExtendedProperty")?)?)
+            }
+            "DeleteFolderField" => None,
+            _ => return Err(unknown()),
+        };
+        changes.push((name, value));
+    }
+    let folder = call.world.folders.get_mut(place).ok_or_else(unknown)?;
+    for (name, value) in changes {
+        match value {
+            Some(value) => folder.properties.insert(name, value),
+            None => folder.properties.remove(&name),
+        };
+    }
+    call.world.writes += 1;
+    Ok(place)
 }
 
 /// Makes calendars; other folders are as they are.

@@ -344,6 +344,7 @@ fn in_mailbox(scene: &mut Scene<'_>, route: &Route, epoch: u64) -> Result<Answer
         Route::Calendars { .. } => events::calendars(scene),
         Route::CreateCalendar { .. } => events::create_calendar(scene),
         Route::Calendar { calendar, .. } => events::calendar(scene, calendar.as_deref()),
+        Route::UpdateCalendar { calendar, .. } => events::update_calendar(scene, calendar.as_deref()),
         Route::Events { calendar, .. } => events::list(scene, calendar.as_deref()),
         Route::CreateEvent { calendar, .. } => events::create(scene, calendar.as_deref()),
         Route::View { calendar, .. } => events::calendar_view(scene, calendar.as_deref()),

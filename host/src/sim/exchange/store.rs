@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::ids;
 use super::item::{Content, Former, Item, Kind, Person, Reply};
 use super::notify::Subscription;
+use super::property::{PropertyName, PropertyValue};
 use super::zones::Zone;
 use super::{ListOptions, Options, Role};
 use crate::clock::Clock;
@@ -68,6 +69,8 @@ pub struct Folder {
     pub class: Option<&'static str>,
     pub parent: Option<usize>,
     pub gone: VecDeque<Gone>,
+    /// Extended properties that clients set.
+    pub properties: BTreeMap<PropertyName, PropertyValue>,
 }
 
 /// An item that left its folder.
@@ -202,7 +205,17 @@ impl World {
                 let id = ids::mint(&world.salt, &format!("folder/{mailbox}/{distinguished}"));
                 let parent = parent.and_then(|parent| world.folder(mailbox, parent));
                 let (name, gone) = (name.to_owned(), VecDeque::new());
-                world.folders.push(Folder { id, mailbox, distinguished, name, element, class, parent, gone });
+                world.folders.push(Folder {
+                    id,
+                    mailbox,
+                    distinguished,
+                    name,
+                    element,
+                    class,
+                    parent,
+                    gone,
+                    properties: BTreeMap::new(),
+                });
             }
         }
         world
@@ -269,6 +282,7 @@ impl World {
             class: Some(CALENDAR_CLASS),
             parent: self.folder(mailbox, "calendar"),
             gone: VecDeque::new(),
+            properties: BTreeMap::new(),
         });
         place
     }

@@ -89,9 +89,12 @@ impl Worker {
         // What was single before it became a series bears the stamp of the whole.
         let whole = Key::Uid(uid.to_owned());
         for found in live(self.unpaired(candidates).await?) {
-            let shown = self.for_exchange(key, &found.appointment).await;
             let free = found.stamp.as_ref().is_none_or(|stamp| *stamp == whole) && found.role == Role::Organizer;
-            if free && alike(&shown, &item.appointment) {
+            if !free || self.home(&found.appointment).as_ref() != Some(&item.at.container) {
+                continue;
+            }
+            let shown = self.for_exchange(key, &found.appointment).await;
+            if alike(&shown, &item.appointment) {
                 matches.push(found);
             }
         }

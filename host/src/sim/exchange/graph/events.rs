@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refused};
 use super::event::{id_of, store_id};
-use super::query::{Shape, filtered, page};
+use super::query::{self, Shape, filtered, page};
 use super::read::{self, Wanted};
 use super::request::Request;
 use super::settings::{Duplicate, Settings};
@@ -19,6 +19,7 @@ use crate::sim::exchange::error::{ExchangeError, not_found};
 use crate::sim::exchange::find;
 use crate::sim::exchange::item::{Content, Item, Kind, Reply, Value as Field, View};
 use crate::sim::exchange::meeting::{self, Audience, Before, Send};
+use crate::sim::exchange::property::PropertyValue;
 use crate::sim::exchange::store::World;
 use crate::sim::exchange::target::Target;
 use crate::sim::exchange::zones::{self, Zone};
@@ -102,7 +103,38 @@ pub fn calendars(scene: &Scene<'_>) -> Result<Answer, Refused> {
 
 pub fn calendar(scene: &Scene<'_>, id: Option<&str>) -> Result<Answer, Refused> {
     let folder = scene.folder(id)?;
-    Ok(Answer::ok(shown_calendar(scene, folder)))
+    let mut shown = shown_calendar(scene, folder);
+    let wanted = query::calendar_properties(scene.request)?;
+    let set = scene.world.folders.get(folder).map(|folder| &folder.properties);
+    let found = wanted.into_iter().filter_map(|(id, name)| match set?.get(&name)? {
+        PropertyValue::Single(text) => Some(json!({ "id": id, "value": text })),
+        PropertyValue::Array(_) => None,
+    });
+    let found: Vec<Value> = found.collect();
+    if let Some(calendar) = shown.as_object_mut() {
+        query::pick(calendar, query::select(scene.request).as_deref());
+        if !found.is_empty() {
+            calendar.insert("singleValueExtendedProperties".into(), found.into());
+        }
+    }
+    Ok(Answer::ok(shown))
+}
+
+/// Sets and removes extended properties [svep]; nothing else of a calendar is changed here.
+pub fn update_calendar(scene: &mut Scene<'_>, id: Option<&str>) -> Result<Answer, Refused> {
+    let place = scene.folder(id)?;
+    let body = scene.request.json()?;
+    let changes = read::calendar_properties(&body)?;
+    if let Some(folder) = scene.world.folders.get_mut(place) {
+        for (name, value) in changes {
+            match value {
+                Some(value) => folder.properties.insert(name, value),
+                None => folder.properties.remove(&name),
+            };
+        }
+        scene.world.writes += 1;
+    }
+    Ok(Answer::ok(shown_calendar(scene, place)))
 }
 
 pub fn create_calendar(scene: &mut Scene<'_>) -> Result<Answer, Refused> {

@@ -261,6 +261,20 @@ pub fn pick(object: &mut Map<String, Value>, select: Option<&[String]>) {
     });
 }
 
+/// The extended properties of a calendar that a request wants to see, under the names it gives them.
+pub fn calendar_properties(request: &Request) -> Result<Vec<(String, PropertyName)>, Refused> {
+    let mut wanted = Vec::new();
+    for part in request.option("expand").map(parts).unwrap_or_default() {
+        let (name, options) = part.split_once('(').unwrap_or((&part, ""));
+        if !name.trim().eq_ignore_ascii_case("singleValueExtendedProperties") {
+            let text = format!("Could not find a property named '{name}' on type 'microsoft.graph.calendar'.");
+            return Err(Refused::bad("RequestBroker--ParseUri", text));
+        }
+        wanted.extend(properties(options)?);
+    }
+    Ok(wanted)
+}
+
 fn properties(options: &str) -> Result<Vec<(String, PropertyName)>, Refused> {
     let options = options.strip_suffix(')').unwrap_or(options);
     let condition = options.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("$filter"));

@@ -10,7 +10,7 @@ use super::event::{FREE_BUSY, IMPORTANCES, SENSITIVITIES};
 use super::recurrence;
 use crate::sim::exchange::edit::{Change, Invited};
 use crate::sim::exchange::item::{Role, Value as Field};
-use crate::sim::exchange::property::PropertyName;
+use crate::sim::exchange::property::{PropertyName, PropertyValue};
 use crate::sim::exchange::zones::{When, Zone, when};
 
 /// Attendees of one event [event].
@@ -251,6 +251,21 @@ fn attendees(value: &Value) -> Result<[Change; 3], Refused> {
     let roles = [Role::Required, Role::Optional, Role::Resource];
     let mut lists = people.into_iter();
     Ok(roles.map(|role| Change::Attendees { role, people: lists.next().unwrap_or_default(), append: false }))
+}
+
+/// The extended properties that a change of a calendar sets, or removes.
+pub fn calendar_properties(body: &Map<String, Value>) -> Result<Vec<(PropertyName, Option<PropertyValue>)>, Refused> {
+    let other = body.keys().find(|name| !name.eq_ignore_ascii_case("singleValueExtendedProperties"));
+    if let Some(name) = other {
+        return Err(Refused::property(format!("This server does not change the {name} of a calendar.")));
+    }
+    let changes = find(body, "singleValueExtendedProperties").map(properties).transpose()?.unwrap_or_default();
+    let read = |change| match change {
+        Change::Property(name, value) => Some((name, Some(value))),
+        Change::NoProperty(name) => Some((name, None)),
+        _ => None,
+    };
+    Ok(changes.into_iter().filter_map(read).collect())
 }
 
 fn properties(value: &Value) -> Result<Vec<Change>, Refused> {

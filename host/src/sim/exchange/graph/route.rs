@@ -27,6 +27,7 @@ pub enum Route {
     Calendars { user: String },
     CreateCalendar { user: String },
     Calendar { user: String, calendar: Option<String> },
+    UpdateCalendar { user: String, calendar: Option<String> },
     Events { user: String, calendar: Option<String> },
     CreateEvent { user: String, calendar: Option<String> },
     View { user: String, calendar: Option<String> },
@@ -51,6 +52,7 @@ impl Route {
             Route::Calendars { .. } => "Graph.ListCalendars",
             Route::CreateCalendar { .. } => "Graph.CreateCalendar",
             Route::Calendar { .. } => "Graph.GetCalendar",
+            Route::UpdateCalendar { .. } => "Graph.UpdateCalendar",
             Route::Events { .. } => "Graph.ListEvents",
             Route::CreateEvent { .. } => "Graph.CreateEvent",
             Route::View { .. } => "Graph.CalendarView",
@@ -88,6 +90,7 @@ impl Route {
             | Route::Calendars { user }
             | Route::CreateCalendar { user }
             | Route::Calendar { user, .. }
+            | Route::UpdateCalendar { user, .. }
             | Route::Events { user, .. }
             | Route::CreateEvent { user, .. }
             | Route::View { user, .. }
@@ -153,6 +156,7 @@ fn of_user(request: &Request, user: &str, rest: &[&str]) -> Result<Route, Refuse
 fn of_calendar(request: &Request, user: String, calendar: Option<String>, rest: &[&str]) -> Result<Route, Refused> {
     let get = |route| only(request, &Method::GET, route);
     match rest {
+        [] if request.method == Method::PATCH => Ok(Route::UpdateCalendar { user, calendar }),
         [] => get(Route::Calendar { user, calendar }),
         ["events"] if request.method == Method::POST => Ok(Route::CreateEvent { user, calendar }),
         ["events"] => get(Route::Events { user, calendar }),
