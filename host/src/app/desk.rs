@@ -106,10 +106,14 @@ impl Desk for App {
             EntryState::Parked => crate::queue::EntryState::Parked,
         });
         if let Some(code) = &filter.code {
-            let mut views = self.queue.list(state, None, usize::MAX).await.map_err(queue_failed)?;
-            views.retain(|view| failed_with(view, code));
-            let total = views.len() as u64;
-            return Ok(QueuePage { entries: views.iter().take(limit).map(entry).collect(), total });
+            let mut total = 0;
+            let shown = |view: EntryView| {
+                let failed = failed_with(&view, code);
+                total += usize::from(failed);
+                (failed && total <= limit).then(|| entry(&view))
+            };
+            let entries = self.queue.collect(state, shown).await.map_err(queue_failed)?;
+            return Ok(QueuePage { entries, total: total as u64 });
         }
         let entries = self.queue.list(state, None, limit).await.map_err(queue_failed)?;
         let counts = self.queue.counts();
@@ -268,12 +272,10 @@ impl Desk for App {
 impl App {
     /// What waits with this failure is due now.
     pub(super) async fn end_wait(&self, code: &str) -> Result<(), QueueError> {
-        for view in self.queue.list(None, None, usize::MAX).await? {
-            if failed_with(&view, code) {
-                match self.queue.retry_now(&view.key).await {
-                    Ok(_) | Err(QueueError::Busy { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        for key in self.queue.collect(None, |view| failed_with(&view, code).then_some(view.key)).await? {
+            match self.queue.retry_now(&key).await {
+                Ok(_) | Err(QueueError::Busy { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -363,8 +365,7 @@ impl App {
     }
 
     async fn keys(&self, wanted: impl Fn(&EntryView) -> bool) -> Result<Vec<Key>, Refusal> {
-        let views = self.queue.list(None, None, usize::MAX).await.map_err(queue_failed)?;
-        Ok(views.into_iter().filter(wanted).map(|view| view.key).collect())
+        self.queue.collect(None, |view| wanted(&view).then_some(view.key)).await.map_err(queue_failed)
     }
 
     /// The containers a person named; all without a name.

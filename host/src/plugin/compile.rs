@@ -10,9 +10,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cache::CODE_MAX;
 use super::limits::clean;
@@ -26,6 +27,8 @@ pub const COMMAND: &str = "compile-rule";
 const WALL_BESIDE: Duration = Duration::from_secs(60);
 /// How much longer than its processor time a child may take on a busy machine.
 const WALL_TIMES: u64 = 3;
+/// Between two looks at whether the answer is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
 /// Of what the child says about its end.
 const STDERR_MAX: u64 = 16 << 10;
 
@@ -102,24 +105,31 @@ pub enum CompileError {
     Memory { mib: u64 },
     #[error("the compiler did not answer within {seconds} s; try again when the machine is less busy")]
     Wall { seconds: u64 },
+    #[error("the host stops")]
+    Stopped,
     #[error("the compiler ended unasked ({0}); try again, and if it ends again make the rule smaller")]
     Ended(String),
     #[error("the compiler {} cannot be started: {cause}", program.display())]
     Start { program: PathBuf, cause: io::Error },
 }
 
-/// Compiles a component in a child process.
+/// Compiles a component in a child process, unless `ending` is or becomes true.
 ///
 /// # Errors
 /// [`CompileError`], also if the child was ended by somebody else.
-pub fn compile(program: &Path, limits: CompileLimits, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+pub fn compile(
+    program: &Path,
+    limits: CompileLimits,
+    component: &[u8],
+    ending: &AtomicBool,
+) -> Result<Vec<u8>, CompileError> {
     let start = |cause| CompileError::Start { program: program.to_owned(), cause };
     let mut command = Command::new(program);
     command.arg(COMMAND).args([limits.seconds, limits.memory_mib].map(|limit| limit.to_string()));
     command.env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = Reaped(command.spawn().map_err(start)?);
-    let (status, code, words) = exchange(child, component, limits.wall())?;
+    let (status, code, words) = exchange(child, component, limits.wall(), ending)?;
     if status.success() && !code.is_empty() && code.len() as u64 <= CODE_MAX {
         return Ok(code);
     }
@@ -129,7 +139,7 @@ pub fn compile(program: &Path, limits: CompileLimits, component: &[u8]) -> Resul
 type Answer = (ExitStatus, Vec<u8>, String);
 
 /// Hands the component over and takes in what comes back, for so long and no longer.
-fn exchange(mut child: Reaped, component: &[u8], wall: Duration) -> Result<Answer, CompileError> {
+fn exchange(mut child: Reaped, component: &[u8], wall: Duration, ending: &AtomicBool) -> Result<Answer, CompileError> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
     else {
@@ -144,10 +154,15 @@ fn exchange(mut child: Reaped, component: &[u8], wall: Duration) -> Result<Answe
         });
         // A child that ended early breaks the pipe; why is in what it said.
         let writing = scope.spawn(move || stdin.write_all(component));
-        let code = match answered.recv_timeout(wall) {
-            Ok(code) => Ok(code),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Err(CompileError::Wall { seconds: wall.as_secs() })
+        let end = Instant::now() + wall;
+        let code = loop {
+            match answered.recv_timeout(LOOK.min(end.saturating_duration_since(Instant::now()))) {
+                Ok(code) => break Ok(code),
+                Err(_) if ending.load(Ordering::Relaxed) => break Err(CompileError::Stopped),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    break Err(CompileError::Wall { seconds: wall.as_secs() });
+                }
             }
         };
         // Ends the threads, too, whose pipes it holds.

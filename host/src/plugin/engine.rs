@@ -10,7 +10,7 @@ mod threads;
 use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -77,6 +77,8 @@ struct Shared {
     cache: Option<Cache>,
     compiler: Compiler,
     compile_limits: CompileLimits,
+    /// Nobody waits for a compiling child any more.
+    ending: AtomicBool,
     /// What compiled code must be made for to run here: the engine's version, its settings, the processor.
     target: String,
     compiled: AtomicU64,
@@ -124,12 +126,18 @@ impl Engine {
             cache: options.cache.as_deref().and_then(cache::open_or_tell),
             compiler: options.compiler,
             compile_limits: options.compile_limits,
+            ending: AtomicBool::new(false),
             target: target(&wasm),
             compiled: AtomicU64::new(0),
             scripts: Scripts::default(),
             wasm,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The host stops: compiling children are ended, and no other is waited for.
+    pub fn end_compiling(&self) {
+        self.shared.ending.store(true, Ordering::Relaxed);
     }
 
     /// How many rules this engine has compiled, rather than found compiled.
@@ -178,7 +186,9 @@ impl Engine {
         self.shared.compiled.fetch_add(1, Ordering::Relaxed);
         let code = match &self.shared.compiler {
             Compiler::Within => self.shared.wasm.precompile_component(bytes).map_err(refused)?,
-            Compiler::Program(program) => compile::compile(program, self.shared.compile_limits, bytes)?,
+            Compiler::Program(program) => {
+                compile::compile(program, self.shared.compile_limits, bytes, &self.shared.ending)?
+            }
         };
         let component = self.load(&code).map_err(refused)?;
         if let Some(cache) = &self.shared.cache {

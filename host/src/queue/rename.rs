@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::entry::StoredEntry;
-use super::{ENTRIES, PUT_PART, Queue, QueueError, encode, failed, parse_key};
+use super::{ENTRIES, EntryView, PUT_PART, Queue, QueueError, encode, failed, parse_key};
 use crate::model::{Container, Key};
 use crate::store::Batch;
 
@@ -16,9 +16,11 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Store`] if an entry cannot be read.
     pub async fn names_in(&self, container: &Container) -> Result<Vec<String>, QueueError> {
-        let views = self.list(None, None, usize::MAX).await?;
-        let changes = views.into_iter().flat_map(|view| view.changes).map(|change| change.at);
-        let mut names: Vec<String> = changes.filter(|at| at.container == *container).map(|at| at.id).collect();
+        let names = |view: EntryView| {
+            let changes = view.changes.into_iter().map(|change| change.at);
+            Some(changes.filter(|at| at.container == *container).map(|at| at.id).collect::<Vec<_>>())
+        };
+        let mut names = self.collect(None, names).await?.concat();
         names.sort();
         names.dedup();
         Ok(names)

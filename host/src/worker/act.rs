@@ -132,7 +132,6 @@ impl Worker {
         let Some(item) = seen.present() else { return Err(Trouble::Undecided) };
         let server = self.servers.of(&item.at.container).ok_or(Trouble::NotSynchronized)?;
         self.mind(server.name(), &item.at.container)?;
-        self.is_ours(&server, &item.at.container).await?;
         if !decision.by_person {
             self.ask_brake(decision, &item.at.container).await?;
         }

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use super::Worker;
 use crate::model::{Container, Key};
 use crate::notify::Notice;
-use crate::queue::{FailureRecord, Lease, QueueError};
+use crate::queue::{EntryView, FailureRecord, Lease, QueueError};
 use crate::rules::Fault;
 
 /// [`crate::queue::FailureRecord::class`] of an entry that halted the work.
@@ -118,10 +118,10 @@ impl Worker {
     /// # Errors
     /// [`QueueError::Store`] if the queue cannot be read.
     pub async fn recall(&self) -> Result<(), QueueError> {
-        for view in self.queue.list(None, None, usize::MAX).await? {
-            let Some(failure) = view.failure.filter(|failure| failure.class == CLASS) else { continue };
+        let halted = |view: EntryView| view.failure.filter(|failure| failure.class == CLASS).map(|why| (view.key, why));
+        for (key, failure) in self.queue.collect(None, halted).await? {
             let FailureRecord { origin: rule, code, message, at: since, .. } = failure;
-            self.halt.begin(Halted { rule, code, message, since, keys: BTreeMap::from([(view.key, None)]) });
+            self.halt.begin(Halted { rule, code, message, since, keys: BTreeMap::from([(key, None)]) });
         }
         Ok(())
     }

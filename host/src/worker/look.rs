@@ -245,7 +245,7 @@ impl Worker {
         container: &Container,
         request: impl Future<Output = Result<T, connector::Error>>,
     ) -> Result<T, Trouble> {
-        self.mind(server.name(), container)?;
+        self.not_held(container)?;
         self.is_ours(server, container).await?;
         self.ask_anyone(server, container, request).await
     }

@@ -178,12 +178,13 @@ async fn s09_two_alike_appointments_on_each_side_are_not_merged_wrongly() {
 #[tokio::test]
 async fn s12_doorbell_rung_five_times_is_one_write() {
     let mut host = TestHost::settled().await;
+    let writes = host.servers.exchange_writes().await;
     host.crm().book(&Booking::at("Ring", &day(40), 9, SUSAN)).await;
     for _ in 0..5 {
         host.pass(false).await;
     }
     host.settle().await;
-    assert_eq!(host.servers.exchange_writes().await, 1);
+    assert_eq!(host.servers.exchange_writes().await, writes + 1);
     host.oracle(1, Mails::NONE).await;
 }
 

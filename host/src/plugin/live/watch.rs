@@ -23,7 +23,14 @@ const TRIES: usize = 5;
 impl Live {
     /// Watches until the host stops: the rules folder, unless the operator switched that off, and generations on probation.
     /// Gets the engine for scripts ready meanwhile, so that the first script that comes is live as soon as any other.
+    ///
+    /// What compiles then is ended, so that nobody waits for it.
     pub fn watch(&self, tasks: &Tasks) {
+        let (engine, stopping) = (self.shared.parts.gate.engine.clone(), tasks.stopping());
+        tasks.spawn("compiling", async move {
+            stopping.cancelled().await;
+            engine.end_compiling();
+        });
         self.watch_generations(tasks);
         self.prepare_scripts(tasks);
         if self.shared.parts.settings.watch != WatchMode::Off {
@@ -55,10 +62,10 @@ impl Live {
     }
 
     fn prepare_scripts(&self, tasks: &Tasks) {
-        let engine = self.shared.parts.gate.engine.clone();
+        let (engine, stopping) = (self.shared.parts.gate.engine.clone(), tasks.stopping());
         tasks.spawn("script-engine", async move {
             let prepared = tokio::task::spawn_blocking(move || script::prepare(&engine)).await;
-            if let Ok(Err(refused)) = prepared {
+            if let (Ok(Err(refused)), false) = (prepared, stopping.is_cancelled()) {
                 tracing::warn!(error = %refused, "No script can be a rule for now: the engine for scripts {refused}");
             }
         });

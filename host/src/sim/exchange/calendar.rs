@@ -204,5 +204,5 @@ fn stays_between_neighbours(
 }
 
 pub fn new_series(recurrence: Recurrence) -> Series {
-    Series { recurrence, exceptions: Default::default(), deleted: Default::default() }
+    Series { recurrence, exceptions: Default::default(), deleted: Default::default(), replies: Default::default() }
 }

@@ -160,6 +160,8 @@ pub struct Series {
     pub exceptions: BTreeMap<DateTime<Utc>, Content>,
     /// Original starts.
     pub deleted: BTreeSet<DateTime<Utc>>,
+    /// What the mailbox's owner answered for one instance, by original start.
+    pub replies: BTreeMap<DateTime<Utc>, Reply>,
 }
 
 /// What only a meeting message has.
@@ -315,6 +317,13 @@ impl View<'_> {
         }
     }
 
+    /// What the mailbox's owner answered.
+    pub fn my_reply(&self) -> Reply {
+        let replies = self.item.series.as_ref().map(|series| &series.replies);
+        let own = self.original_start.and_then(|start| replies?.get(&start).copied());
+        own.unwrap_or(self.item.my_reply)
+    }
+
     pub fn is_exception(&self) -> bool {
         self.original_start.is_some_and(|original_start| {
             self.item.series.as_ref().is_some_and(|series| series.exceptions.contains_key(&original_start))
@@ -404,7 +413,7 @@ impl View<'_> {
             "IsRecurring" => Value::Boolean(!is_single),
             "MeetingRequestWasSent" => Value::Boolean(item.request_sent),
             "CalendarItemType" => Value::Text(self.item_type().into()),
-            "MyResponseType" => Value::Text(item.my_reply.name().into()),
+            "MyResponseType" => Value::Text(self.my_reply().name().into()),
             "Organizer" => Value::Person(item.organizer.clone()),
             "RequiredAttendees" => return self.attendees(Role::Required),
             "OptionalAttendees" => return self.attendees(Role::Optional),

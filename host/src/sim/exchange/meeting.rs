@@ -6,7 +6,7 @@
 //! One instance of a series that is changed or cancelled reaches the copies of those who have the series; who was
 //! invited to that instance alone gets the mail but no copy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -216,6 +216,69 @@ pub fn respond(world: &mut World, key: u64, reply: Reply, send: Option<Send>) ->
     Ok(copy_key)
 }
 
+/// As [`respond`], for one instance of a series: it becomes an exception in both calendars, or leaves the attendee's.
+pub fn respond_once(
+    world: &mut World,
+    key: u64,
+    start: DateTime<Utc>,
+    reply: Reply,
+    send: Option<Send>,
+) -> Result<(), ExchangeError> {
+    let not_found = || ExchangeError::new("ErrorItemNotFound", "The meeting to answer was not found.");
+    let copy = world.items.get(&key).cloned().ok_or_else(not_found)?;
+    if copy.is_organizer || copy.cancelled {
+        return respond(world, key, reply, send).map(drop);
+    }
+    let now = world.clock.now();
+    let me = world.accounts.get(copy.mailbox).map(super::store::Account::person).ok_or_else(not_found)?;
+    world.change(key, &me.name, |item| {
+        let content = instance_content(item, start);
+        let Some(series) = &mut item.series else { return };
+        if reply == Reply::Decline {
+            series.exceptions.remove(&start);
+            series.deleted.insert(start);
+            return;
+        }
+        let free_busy = if reply == Reply::Accept { "Busy" } else { "Tentative" };
+        let content = series.exceptions.entry(start).or_insert(content);
+        content.plain.insert("LegacyFreeBusyStatus", Value::Text(free_busy.into()));
+        series.replies.insert(start, reply);
+    });
+    let Some(send) = send else { return Ok(()) };
+    let organizer = world.mailbox_of(&copy.organizer.address);
+    let theirs = organizer.and_then(|organizer| world.copy_of(organizer, &copy.uid)).filter(|item| item.is_organizer);
+    if let Some(theirs) = theirs.map(|item| item.key) {
+        world.change(theirs, &me.name, |item| {
+            let content = instance_content(item, start);
+            let Some(series) = item.series.as_mut().filter(|series| !series.deleted.contains(&start)) else { return };
+            let content = series.exceptions.entry(start).or_insert(content);
+            for attendee in content.attendees.iter_mut().filter(|attendee| attendee.person.is(&me.address)) {
+                attendee.reply = reply;
+                attendee.replied = Some(now);
+            }
+        });
+    }
+    deliver(
+        world,
+        Delivery {
+            from: &me,
+            to: &copy.organizer,
+            kind: MailKind::Response,
+            reply,
+            content: instance_content(&copy, start),
+            uid: &copy.uid,
+            sent_items_of: send.save_copy.then_some(copy.mailbox),
+        },
+    );
+    Ok(())
+}
+
+/// What an exception for that instance begins as.
+fn instance_content(item: &Item, start: DateTime<Utc>) -> Content {
+    let view = item.instance(start);
+    Content { start: view.start, end: view.end, ..view.content.clone() }
+}
+
 /// Notes on the organizer's copy that mails went out, and that old answers count no more.
 fn mark_sent(
     world: &mut World,
@@ -272,7 +335,15 @@ fn place_copy(world: &mut World, mailbox: usize, meeting: &Item, instance: Optio
             let own = copy.content.clone();
             copy.content = shared(&meeting.content, &own);
             copy.sequence = meeting.sequence;
+            let before = copy.series.take().filter(|_| !moved || instance.is_some());
             copy.series = copied_series(meeting, &own);
+            // What the owner said of single instances stands until the whole is asked for anew.
+            if let (Some(series), Some(before)) = (&mut copy.series, before) {
+                let declined = before.deleted.into_iter().filter(|start| instance != Some(*start));
+                series.deleted.extend(declined);
+                series.exceptions.retain(|start, _| !series.deleted.contains(start));
+                series.replies = before.replies;
+            }
             if moved && instance.is_none() {
                 copy.my_reply = Reply::NoResponseReceived;
                 copy.replied = None;
@@ -324,6 +395,7 @@ fn copied_series(meeting: &Item, own: &Content) -> Option<Series> {
         recurrence: series.recurrence.clone(),
         exceptions: series.exceptions.iter().map(|(start, content)| (*start, shared(content, own))).collect(),
         deleted: series.deleted.clone(),
+        replies: BTreeMap::new(),
     })
 }
 

@@ -144,11 +144,12 @@ fn carry_out(call: &mut Call<'_>, wanted: Wanted) -> Result<Option<u64>, Exchang
     match wanted {
         Wanted::Appointment { item, send } => Ok(Some(calendar::create(call.world, *item, send))),
         Wanted::Reply { target, reply, send } => {
-            if target.instance.is_some() {
-                let text = "This server answers for whole series only.";
-                return Err(ExchangeError::new("ErrorInvalidOperation", text));
-            }
-            let key = meeting::respond(call.world, target.key, reply, send)?;
+            let key = match target.instance {
+                Some(start) => {
+                    meeting::respond_once(call.world, target.key, start, reply, send).map(|()| target.key)?
+                }
+                None => meeting::respond(call.world, target.key, reply, send)?,
+            };
             call.world.writes += 1;
             Ok(Some(key))
         }

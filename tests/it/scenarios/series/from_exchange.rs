@@ -5,7 +5,7 @@ use daybridge::control::{Desk, EntryState, QueueFilter};
 use daybridge_tests::ews::{TO_ALL, TO_NONE};
 use daybridge_tests::host::{Mails, TestHost};
 use daybridge_tests::time::{day, utc};
-use daybridge_tests::user::WILLIAM;
+use daybridge_tests::user::{TERRY, WILLIAM};
 use serde_json::json;
 
 use super::{at, counted, daily, endless, rows, shown, starts, weekly};
@@ -267,6 +267,39 @@ async fn s60_an_exception_that_would_cross_its_neighbour_is_parked_with_words() 
     host.settle().await;
     assert_eq!(shown(&host, "susan.maye", 11, 12).await.remove(0).start, utc(&day(11), 16));
     host.oracle(5, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s45_answer_to_one_occurrence_is_sent_for_that_one_alone() {
+    let mut host = TestHost::settled().await;
+    let outlook = host.outlook("susan.maye");
+    outlook.book_series("Review", &day(10), 9, &daily(&day(10), 4), &["terry.smith@example.test"]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let rows = rows(&host).await;
+    assert_eq!(rows.len(), 4);
+    // Terry accepts the second and declines the third, in the CRM.
+    for (number, status) in [(1, 3), (2, 4)] {
+        let links = host.crm().links(&rows[number].id()).await;
+        let terry = links.iter().find(|link| link.text("CmLi_Comm_UserId") == TERRY).expect("Terry's row");
+        host.crm().patch("Comm_Link", &terry.id(), &json!({"cmli_status": status})).await;
+    }
+    host.settle_with_sweep().await;
+    let mut his = Vec::new();
+    for one in shown(&host, "terry.smith", 9, 16).await {
+        let one = host.outlook("terry.smith").meeting(&one.id).await.expect("there");
+        his.push((one.start, one.my_response));
+    }
+    let expected = [(10, "NoResponseReceived"), (11, "Accept"), (13, "NoResponseReceived")];
+    let expected = expected.map(|(offset, answer)| (utc(&day(offset), 9), answer.to_owned()));
+    assert_eq!(his, expected, "the third has left his calendar, the others are as they were");
+    for (one, answer) in shown(&host, "susan.maye", 9, 16).await.iter().zip(["Unknown", "Accept", "Decline", "Unknown"])
+    {
+        let one = outlook.meeting(&one.id).await.expect("there");
+        assert_eq!(one.attendees, [("terry.smith@example.test".to_owned(), answer.to_owned())], "{}", one.start);
+    }
+    assert_eq!(starts(&host).await, at(10..14, 9), "the CRM keeps all four");
+    host.oracle(5, Mails::new(1, 0, 0)).await;
 }
 
 #[tokio::test]

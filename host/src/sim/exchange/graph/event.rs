@@ -207,7 +207,7 @@ fn own_response(view: View<'_>) -> Value {
     let item = view.item;
     let response = match item.is_organizer {
         true => "organizer",
-        false => response(item.my_reply),
+        false => response(view.my_reply()),
     };
     json!({ "response": response, "time": item.replied.map_or_else(|| NEVER.to_owned(), stamp) })
 }

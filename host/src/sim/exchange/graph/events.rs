@@ -345,15 +345,16 @@ pub fn respond(scene: &mut Scene<'_>, id: &str, reply: Reply) -> Result<Answer, 
     if item.is_organizer {
         return Err(refused("You can't respond to this meeting because you're the meeting organizer."));
     }
-    if target.instance.is_some() {
-        return Err(refused("This server answers for whole series only."));
-    }
     let send = read::find(&body, "sendResponse").and_then(Value::as_bool).unwrap_or(true);
     let asked = item.content.plain.get("IsResponseRequested") != Some(&Field::Boolean(false));
     if send && !asked {
         return Err(refused("You can't send a response because the organizer hasn't requested one."));
     }
-    meeting::respond(scene.world, target.key, reply, send.then_some(EVERYONE))?;
+    let send = send.then_some(EVERYONE);
+    match target.instance {
+        Some(start) => meeting::respond_once(scene.world, target.key, start, reply, send)?,
+        None => meeting::respond(scene.world, target.key, reply, send).map(drop)?,
+    }
     scene.world.writes += 1;
     Ok(Answer::empty(StatusCode::ACCEPTED))
 }
