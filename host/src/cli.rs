@@ -82,7 +82,7 @@ enum Command {
     /// List CRM users with their mailboxes, find mailboxes, take users in or out.
     #[command(subcommand)]
     Users(users::Command),
-    /// Carry mailboxes over that have moved from one Exchange server to another.
+    /// Carry mailboxes over to another Exchange server, or take them over from another host.
     #[command(subcommand)]
     Exchange(exchange::Command),
     /// Ask a running host to stop.

@@ -42,7 +42,7 @@ Commands:
   rules        List, install, swap, roll back, compare, sign or build rules
   queue        List, retry or discard waiting and parked appointments
   users        List CRM users with their mailboxes, find mailboxes, take users in or out
-  exchange     Carry mailboxes over that have moved from one Exchange server to another
+  exchange     Carry mailboxes over to another Exchange server, or take them over from another host
   stop         Ask a running host to stop
   simulate     Run a simulated server that speaks the real protocol, for trying things out
   completions  Print a completion script for a shell
@@ -75,7 +75,7 @@ async fn a_mistyped_command_is_the_persons_to_mend() {
 
 #[tokio::test]
 async fn every_command_has_help() {
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 28] = [
         &["demo"],
         &["init"],
         &["check"],
@@ -99,6 +99,8 @@ async fn every_command_has_help() {
         &["users", "sync"],
         &["users", "enable"],
         &["users", "disable"],
+        &["exchange", "migrate"],
+        &["exchange", "claim"],
         &["stop"],
         &["simulate", "exchange"],
         &["completions"],

@@ -12,13 +12,13 @@ use crate::model::{Address, Key, Mail, Response, Role, Seen};
 impl Worker {
     /// Sends the answers of a decision; answers how many were sent.
     pub(super) async fn send_answers(&self, decision: &Decision) -> Result<u32, Trouble> {
-        let uid = decision.view.exchange.present().and_then(|item| item.uid.clone());
-        let Some(uid) = uid else { return Ok(0) };
+        let uid = || decision.view.exchange.present().and_then(|item| item.uid.clone());
         // Of a series the answer is to this occurrence, and to no other.
-        let date = match &decision.key {
-            Key::Occurrence { date, .. } => Some(*date),
-            Key::Uid(_) | Key::Crm(_) | Key::CrmSeries(_) => None,
+        let (uid, date) = match &decision.key {
+            Key::Occurrence { uid, date } => (Some(uid.clone()), Some(*date)),
+            Key::Uid(_) | Key::Crm(_) | Key::CrmSeries(_) => (uid(), None),
         };
+        let Some(uid) = uid else { return Ok(0) };
         let mut sent = 0;
         for (address, answer) in &decision.answers {
             match self.send_answer(&uid, date, address, *answer).await {
