@@ -2,7 +2,7 @@
 
 use daybridge::control::{Desk as _, MailboxMove, MigrateOrder, MigrateReport, Refusal, SyncOrder};
 use daybridge_tests::crm::Booking;
-use daybridge_tests::ews::TO_NONE;
+use daybridge_tests::ews::{TO_ALL, TO_NONE};
 use daybridge_tests::host::{Mails, Reach, Servers, TestHost, post};
 use daybridge_tests::program;
 use daybridge_tests::time::{day, utc};
@@ -300,6 +300,82 @@ async fn what_waits_or_is_parked_follows_its_mailbox() {
     host.settle().await;
     assert_eq!(host.crm().appointments().await.len(), 1);
     host.oracle(1, Mails::NONE).await;
+}
+
+/// A daily series from a day on, as a person's Outlook writes it.
+fn daily(start: &str, count: u32) -> String {
+    format!(
+        "<t:DailyRecurrence><t:Interval>1</t:Interval></t:DailyRecurrence><t:NumberedRecurrence>\
+         <t:StartDate>{start}</t:StartDate><t:NumberOfOccurrences>{count}</t:NumberOfOccurrences></t:NumberedRecurrence>"
+    )
+}
+
+/// What her calendar shows from day 10 to day 40: subject, start and place.
+async fn days_shown(host: &TestHost) -> Vec<(String, String, String)> {
+    let shown = host.outlook("susan.maye").view(&utc(&day(10), 0), &utc(&day(40), 0)).await;
+    let mut shown: Vec<_> = shown.into_iter().map(|one| (one.subject, one.start, one.location)).collect();
+    shown.sort();
+    shown
+}
+
+/// The same by the CRM: subject and start, on its own clock.
+async fn days_kept(host: &TestHost) -> Vec<(String, String)> {
+    let rows = host.crm().appointments().await;
+    let mut kept: Vec<_> = rows.iter().map(|row| (row.text("Comm_Subject"), row.text("Comm_DateTime"))).collect();
+    kept.sort();
+    kept
+}
+
+#[tokio::test]
+async fn series_are_carried_over_with_their_exceptions_and_what_was_deleted_of_them_stays_so() {
+    let mut host = on_premises().await;
+    let (crm, outlook) = (host.crm(), host.outlook("susan.maye"));
+    // One made in Outlook, with a guest; one made in the CRM.
+    outlook.book_series("Review", &day(10), 9, &daily(&day(10), 6), &["terry.smith@example.test"]).await;
+    let mut ids = Vec::new();
+    for offset in 20..26 {
+        let booking = Booking::at("Stand-up", &day(offset), 9, SUSAN).with("Comm_RecurrenceId", json!(31));
+        ids.push(crm.book(&booking).await);
+    }
+    host.settle().await;
+    let second = outlook.view(&utc(&day(11), 0), &utc(&day(12), 0)).await.remove(0);
+    outlook.reschedule(&second.id, &utc(&day(11), 14), &utc(&day(11), 15), TO_ALL).await;
+    let third = outlook.view(&utc(&day(12), 0), &utc(&day(13), 0)).await.remove(0);
+    outlook.delete(&third.id, TO_NONE).await;
+    crm.patch("Communication", &ids[1], &json!({"Comm_Location": "Room 7"})).await;
+    crm.patch("Communication", &ids[2], &json!({"Comm_Status": "Cancelled"})).await;
+    host.people_mailed(Mails::new(1, 1, 0));
+    host.settle().await;
+    assert_eq!(
+        (outlook.calendar().await.len(), days_shown(&host).await.len()),
+        (2, 10),
+        "two series, five days of each"
+    );
+    let (pairs, shown, kept) = (host.app.pairs(), days_shown(&host).await, days_kept(&host).await);
+    let (before, mails) = (writes(&host).await, host.servers.mails().await);
+    route(&mut host, Reach::Graph).await;
+    let report = migrate(&host, &order("ews", "graph", true)).await;
+    let hers = of(&report, "susan");
+    assert_eq!((hers.done, hers.pairs, hers.carried(), hers.edited), (true, pairs, pairs, 0), "{hers:?}");
+    assert!(hers.missing.is_empty() && report.lines.is_empty(), "{hers:?}");
+    let report = host.pass(true).await;
+    assert!(report.looked_at > 0, "each series is looked at by its new name");
+    host.settle_with_sweep().await;
+    assert_eq!((writes(&host).await, host.servers.mails().await), (before, mails), "{:?}", report.lines);
+    assert_eq!((days_shown(&host).await, days_kept(&host).await, host.app.pairs()), (shown, kept, pairs));
+    // From now on they are as any others: a day is changed on each side, and what was deleted does not come back.
+    crm.patch("Communication", &ids[3], &json!({"Comm_Location": "Room 8"})).await;
+    let fourth = outlook.view(&utc(&day(13), 0), &utc(&day(14), 0)).await.remove(0);
+    outlook.set_location(&fourth.id, "Hall").await;
+    host.settle_with_sweep().await;
+    let places: Vec<_> = days_shown(&host).await.into_iter().map(|(_, start, place)| (start, place)).collect();
+    assert_eq!(places.len(), 10);
+    for (offset, place) in [(13, "Hall"), (21, "Room 7"), (23, "Room 8")] {
+        assert!(places.contains(&(utc(&day(offset), 9), place.to_owned())), "day {offset}: {places:?}");
+    }
+    let rows = crm.appointments().await;
+    assert!(rows.iter().any(|row| row.text("Comm_Location") == "Hall"));
+    host.oracle(pairs, Mails::new(1, 1, 0)).await;
 }
 
 /// The program is killed in the middle at several points, and started again.
