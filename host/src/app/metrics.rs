@@ -83,6 +83,11 @@ impl App {
                 "Servers and mailboxes that are being waited for",
                 vec![(vec![], self.worker.waiting().len() as f64)],
             ),
+            counter(
+                "notifications_passed_over",
+                "Notifications to the public address that did not know a subscription's secret",
+                vec![(vec![], self.hooks.iter().map(|hook| hook.inbox.passed_over()).sum())],
+            ),
             counter("looked_at", "Appointments worked on", vec![(vec![], of(&worker.looked_at))]),
             counter(
                 "writes",

@@ -17,6 +17,7 @@ use daybridge::sim::exchange::Running;
 use daybridge_tests::answering::{Answer, Answering};
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::host::{AheadClock, Mails, Reach, Servers, TestHost, get, post};
+use daybridge_tests::http;
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::wait::{LIMIT, wait_for};
 use serde_json::json;
@@ -87,6 +88,11 @@ async fn advance(exchange: &Running, clock: &AheadClock, by: TimeDelta) {
     clock.advance(by);
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests speak HTTP themselves")]
+async fn answer(request: reqwest::RequestBuilder) -> serde_json::Value {
+    request.send().await.expect("the simulator answers").json().await.expect("JSON")
+}
+
 async fn lifecycle(exchange: &Running, event: &str) {
     post(&format!("{}_sim/graph/lifecycle", exchange.url()), &json!({"event": event})).await;
 }
@@ -143,6 +149,26 @@ impl Bells {
         counters.operations.get(operation).copied().unwrap_or(0)
     }
 
+    /// The id of somebody's subscription, as the server lists it to the application.
+    async fn subscription_of(&self, name: &str) -> String {
+        let exchange = &self.servers.exchange;
+        let (application, secret) = (exchange.client_id(), exchange.client_secret());
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", application.as_str()),
+            ("client_secret", secret.as_str()),
+            ("scope", "https://graph.microsoft.com/.default"),
+        ];
+        let (client, url) = (http::plain(), format!("{}/oauth2/v2.0/token", exchange.authority()));
+        let token: serde_json::Value = answer(client.post(url).form(&form)).await;
+        let token = token["access_token"].as_str().expect("a token");
+        let url = format!("{}/subscriptions", exchange.graph_url());
+        let listed = answer(client.get(url).bearer_auth(token)).await;
+        let rows = listed["value"].as_array().expect("a list");
+        let hers = rows.iter().find(|row| row["resource"].as_str().is_some_and(|path| path.contains(name)));
+        hers.and_then(|row| row["id"].as_str()).expect("a subscription").to_owned()
+    }
+
     async fn book(&self, name: &str, subject: &str) {
         self.servers.outlook(name).book(subject, &utc(&day(40), 9), &utc(&day(40), 10), &[]).await;
     }
@@ -158,9 +184,15 @@ async fn a_change_rings_for_its_mailbox_and_a_stranger_does_not() {
     bells.book("mary.jones", "Nobody asked about her").await;
     bells.book("terry.smith", "Two").await;
     assert_eq!(bells.rung().await, bells.containers[1..]);
-    // Who knows the address, but not the secret.
-    post(&bells.proxy.url(), &json!({"value": [{"subscriptionId": "x", "clientState": "guess"}]})).await;
+    // Who knows the address and the subscription, but not the secret.
+    let id = bells.subscription_of("susan.maye").await;
+    for state in [json!({"clientState": "guess"}), json!({})] {
+        let mut entry = json!({"subscriptionId": id, "changeType": "updated"});
+        entry.as_object_mut().expect("an object").extend(state.as_object().cloned().expect("an object"));
+        post(&bells.proxy.url(), &json!({"value": [entry]})).await;
+    }
     assert!(bells.ring_now().await.is_empty());
+    assert_eq!(bells.connector.inbox().passed_over(), 2, "passed over, and counted");
     // While the way is barred the server tries again.
     bells.proxy.lead(None);
     let (_, before) = told(&bells.servers.exchange).await;
@@ -225,6 +257,26 @@ async fn what_graph_says_about_a_subscription_is_minded() {
     assert!(bells.ring_now().await.is_empty());
     lifecycle(exchange, "missed").await;
     bells.rung().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rang_is_told_to_the_next_who_waits_when_one_gives_up() {
+    let bells = Bells::start().await;
+    let exchange = &bells.servers.exchange;
+    assert_eq!(bells.rung().await, bells.containers);
+    let (_, before) = told(exchange).await;
+    bells.book("susan.maye", "Rang").await;
+    wait_for("the post taken", || async { (told(exchange).await.1 > before).then_some(()) }).await;
+    // It is heard, and while the subscriptions are renewed whoever waits for it goes away.
+    advance(exchange, &bells.clock, TimeDelta::hours(36)).await;
+    post(&format!("{}_sim/faults", exchange.url()), &json!({"operation": "Graph.Renew", "kind": "hold", "times": 100}))
+        .await;
+    tokio::select! {
+        _ = bells.connector.doorbell(&bells.containers, LIMIT) => panic!("it waits for the server"),
+        () = wait_for("the renewal under way", || async { (exchange.faults().pending().held > 0).then_some(()) }) => {}
+    }
+    exchange.faults().clear();
+    assert_eq!(bells.ring_now().await, bells.containers[..1]);
 }
 
 /// Lets a host listen and work, and waits until each of its mailboxes has a subscription and has been read once.

@@ -31,6 +31,7 @@ fn only_what_knows_the_secret_and_the_subscription_rings() {
         assert_eq!(post(&inbox, strange), Reply::Accepted);
         assert!(inbox.take().0.is_empty());
     }
+    assert_eq!(inbox.passed_over(), 3);
     let ours = json!({"subscriptionId": "sub-1", "clientState": inbox.secret(), "changeType": "updated"});
     for _ in 0..5 {
         post(&inbox, ours.clone());

@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_secs(60);
 pub struct Doorbell {
     known: BTreeMap<Address, Known>,
     cleared: bool,
+    /// What rang and was not told yet: whoever waits may give up at any time.
+    rung: BTreeSet<Address>,
 }
 
 #[derive(Debug)]
@@ -61,14 +63,15 @@ impl Doorbell {
             self.cleared = true;
         }
         loop {
-            let (mut rung, fates) = inbox.take();
+            let (rung, fates) = inbox.take();
+            self.rung.extend(rung);
             self.suffer(inbox, fates);
             self.leave(client, inbox, &mailboxes).await;
-            rung.extend(self.keep(client, inbox, &settings, &mailboxes).await?);
-            rung.retain(|mailbox| mailboxes.contains(mailbox));
+            self.keep(client, inbox, &settings, &mailboxes).await?;
+            self.rung.retain(|mailbox| mailboxes.contains(mailbox));
             let left = ends.saturating_duration_since(Instant::now());
-            if !rung.is_empty() || left.is_zero() {
-                return Ok(rung);
+            if !self.rung.is_empty() || left.is_zero() {
+                return Ok(std::mem::take(&mut self.rung));
             }
             tokio::select! { () = inbox.posted() => {}, () = sleep(left.min(LOOK)) => {} }
         }
@@ -100,15 +103,14 @@ impl Doorbell {
         }
     }
 
-    /// Makes and renews subscriptions; answers the mailboxes whose subscription began.
+    /// Makes and renews subscriptions; a mailbox rings when its subscription begins.
     async fn keep(
         &mut self,
         client: &Client,
         inbox: &Inbox,
         settings: &Notifications,
         wanted: &BTreeSet<Address>,
-    ) -> Result<BTreeSet<Address>, Error> {
-        let mut begun = BTreeSet::new();
+    ) -> Result<(), Error> {
         for mailbox in wanted {
             let now = client.clock().now();
             let renewed = match self.known.get(mailbox) {
@@ -121,29 +123,30 @@ impl Doorbell {
                         // Whatever the server has against it: a new one takes its place.
                         Err(error) if error.class() == Class::Park => {
                             inbox.forget(&id);
-                            begun.insert(mailbox.clone());
                             begin(client, inbox, settings, mailbox, now + LIFE).await
                         }
                         Err(error) => Err(error),
                     }
                 }
-                Some(Known::Failed { .. }) | None => {
-                    begun.insert(mailbox.clone());
-                    begin(client, inbox, settings, mailbox, now + LIFE).await
-                }
+                Some(Known::Failed { .. }) | None => begin(client, inbox, settings, mailbox, now + LIFE).await,
             };
             match renewed {
-                Ok(id) => drop(self.known.insert(mailbox.clone(), Known::Live { id, renew_at: now + LIFE / 2 })),
+                Ok(id) => {
+                    let live = Known::Live { id: id.clone(), renew_at: now + LIFE / 2 };
+                    let before = self.known.insert(mailbox.clone(), live);
+                    if !matches!(before, Some(Known::Live { id: old, .. }) if old == id) {
+                        self.rung.insert(mailbox.clone());
+                    }
+                }
                 Err(error) if matches!(error.class(), Class::Down { .. } | Class::Auth) => return Err(error),
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), hint = error.hint(),
                         "One mailbox cannot be subscribed to; it is polled meanwhile");
-                    begun.remove(mailbox);
                     self.known.insert(mailbox.clone(), Known::Failed { again_at: now + AGAIN });
                 }
             }
         }
-        Ok(begun)
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! Must not know: how it is listened for.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub struct Inbox {
     secret: String,
     bell: Notify,
     heard: Mutex<Heard>,
+    /// Notifications that named no subscription of ours, or not its secret.
+    strange: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +79,7 @@ impl Inbox {
     /// An inbox with a secret of its own.
     pub fn new() -> Self {
         let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        Self { secret, bell: Notify::new(), heard: Mutex::default() }
+        Self { secret, bell: Notify::new(), heard: Mutex::default(), strange: AtomicU64::new(0) }
     }
 
     /// `clientState` of this run's subscriptions.
@@ -91,7 +94,7 @@ impl Inbox {
         }
         let Ok(post) = serde_json::from_slice::<Post>(body) else { return Reply::Refused };
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut strange = 0_u32;
+        let mut strange = 0_u64;
         for entry in post.value.iter().take(ENTRIES_MAX) {
             let is_ours = entry.client_state.as_deref() == Some(self.secret.as_str());
             let Some(mailbox) = heard.subscriptions.get(&entry.subscription_id).filter(|_| is_ours).cloned() else {
@@ -110,6 +113,7 @@ impl Inbox {
         }
         drop(heard);
         if strange > 0 {
+            self.strange.fetch_add(strange, Ordering::Relaxed);
             tracing::debug!(count = strange, "Notifications of no subscription of ours were passed over");
         }
         self.bell.notify_one();
@@ -130,6 +134,11 @@ impl Inbox {
     pub fn take(&self) -> (BTreeSet<Address>, BTreeSet<(Address, Fate)>) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut heard.rung), std::mem::take(&mut heard.fates))
+    }
+
+    /// How many notifications were passed over because they did not know the secret of a subscription of ours.
+    pub fn passed_over(&self) -> u64 {
+        self.strange.load(Ordering::Relaxed)
     }
 
     /// Resolves when something was posted since the last time.
