@@ -89,6 +89,17 @@ impl Servers {
         Self::serve(crm, exchange, Arc::new(SystemClock)).await
     }
 
+    /// With a list of people in the Exchange directory.
+    pub async fn with_list(name: &str, members: &[&str]) -> Self {
+        let list = sim::exchange::ListOptions {
+            name: name.to_owned(),
+            address: format!("{name}@example.test"),
+            members: members.iter().map(|member| format!("{member}@example.test")).collect(),
+        };
+        let exchange = sim::exchange::Options { lists: vec![list], ..sim::exchange::Options::default() };
+        Self::serve(sim::crm::Options::default(), exchange, Arc::new(SystemClock)).await
+    }
+
     async fn serve(crm: sim::crm::Options, exchange: sim::exchange::Options, crm_clock: Arc<dyn Clock>) -> Self {
         let tasks = Tasks::new();
         let listen = ([127, 0, 0, 1], 0).into();

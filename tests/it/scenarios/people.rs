@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use daybridge::control::{RefusalKind, UserDesk, UserList, UserOrder, UserState};
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_ALL;
-use daybridge_tests::host::{Mails, TestHost};
+use daybridge_tests::host::{Mails, Servers, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{MARY, SUSAN, TERRY, WILLIAM};
 use serde_json::json;
@@ -337,6 +337,25 @@ async fn s41_user_whose_address_is_an_alias_is_found_by_the_directory() {
     assert!(users.contains(&SUSAN.to_owned()), "{users:?}");
     assert_eq!(rows.len(), 2);
     host.oracle(2, Mails::new(2, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_list_of_people_stays_one_attendee_whatever_the_crm_edits() {
+    const LIST: &str = "sales@example.test";
+    let servers = Servers::with_list("sales", &["terry.smith", "william.dolan"]).await;
+    let mut host = TestHost::on(servers, "").await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    outlook.book("Kick-off", &utc(&day(40), 9), &utc(&day(40), 10), &[LIST]).await;
+    host.people_mailed(Mails::new(1, 0, 0));
+    host.settle().await;
+    let id = host.crm().appointments().await[0].id();
+    host.crm().patch("Communication", &id, &json!({"Comm_Location": "Hall"})).await;
+    host.settle().await;
+    let meeting = outlook.by_subject("Kick-off").await.expect("there");
+    let asked: Vec<&str> = meeting.attendees.iter().map(|(address, _)| address.as_str()).collect();
+    assert_eq!((asked, meeting.location.as_str()), (vec![LIST], "Hall"), "nobody on it is asked once more by name");
+    host.oracle(1, Mails::new(1, 1, 0)).await;
 }
 
 #[tokio::test]

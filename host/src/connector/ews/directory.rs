@@ -3,6 +3,10 @@
 //! Promises: what is looked for is compared again here, since the server matches beginnings; lists within lists are followed
 //! with a bound. Must not know: CRM users, items.
 //!
+//! The sync itself looks people up only. It opens no list, since an attendee that is one stays one (members written back would be invited
+//! once more), and asks nobody's free and busy times, which are no part of an appointment: [`EwsConnector::list_members`] and
+//! [`EwsConnector::availability`] are there for programs that build on this crate.
+//!
 //! Source: ResolveNames, ExpandDL and GetUserAvailability in Microsoft's EWS reference.
 
 use std::collections::{BTreeSet, VecDeque};
