@@ -367,6 +367,26 @@ async fn a_change_is_conditional_and_a_meeting_of_ones_own_is_cancelled() {
 }
 
 #[tokio::test]
+async fn a_page_for_people_is_no_yes_to_a_write_whose_answer_is_empty() {
+    // A portal in between that signs people in: 200 for whatever is asked.
+    let portal = || Answer {
+        body: "<html>Sign in</html>".into(),
+        ..Answer::empty(200).with("Content-Type", "text/html; charset=utf-8")
+    };
+    for guests in
+        [json!([]), json!([{"emailAddress": {"name": "Ann", "address": "ann@client.test"}, "type": "required"}])]
+    {
+        let server = graph(move |_, asked| match asked.method.as_str() {
+            "GET" => Answer::json(200, &shown("a", json!({"attendees": guests}))),
+            _ => portal(),
+        })
+        .await;
+        let deleted = connect(&server, &clock()).delete(&at("a"), &Version("DwA1".into()), Mail::All).await;
+        assert_eq!(deleted.unwrap_err().problem, Problem::Malformed, "it was not deleted");
+    }
+}
+
+#[tokio::test]
 async fn ids_of_ews_are_translated_a_thousand_at_a_time_and_a_bad_one_costs_its_neighbours_only() {
     let server = graph(|_, asked| {
         let ids = asked.json()["inputIds"].as_array().cloned().unwrap_or_default();
