@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod graph;
 pub mod html;
 pub mod http;
+pub mod pace;
 pub mod property;
 pub mod sage;
 pub mod zones;

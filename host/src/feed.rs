@@ -444,9 +444,11 @@ impl Feeds {
                 }
                 Err(error) => {
                     tracing::debug!(server.name = server, error = %Chain(&error), "The doorbell of {server} was lost");
-                    let wait = match containers.first() {
-                        Some(container) => self.worker.trouble_with(server, container, &error),
-                        None => None,
+                    let wait = match (&error.problem, containers.first()) {
+                        // It does not say which mailbox is too busy to listen to: none of them is paused for it.
+                        (Problem::Throttled { after }, _) => *after,
+                        (_, Some(container)) => self.worker.trouble_with(server, container, &error),
+                        (_, None) => None,
                     };
                     tokio::time::sleep(wait.unwrap_or(self.settings.poll)).await;
                     // Whatever rang meanwhile was not heard.

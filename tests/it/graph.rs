@@ -6,7 +6,6 @@ mod doorbell;
 mod feed;
 mod hook;
 mod inbox;
-mod limits;
 mod map;
 mod pace;
 mod requests;

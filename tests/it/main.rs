@@ -16,6 +16,7 @@ mod graph;
 mod html;
 mod http;
 mod ledger;
+mod limits;
 mod migrate;
 mod plugins;
 mod powercut;

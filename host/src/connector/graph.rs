@@ -15,7 +15,6 @@ pub mod doorbell;
 pub mod feed;
 pub mod inbox;
 pub mod map;
-pub mod pace;
 pub mod recurrence;
 mod series;
 mod translate;

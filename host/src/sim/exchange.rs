@@ -8,6 +8,7 @@
 //! refused as a whole (SOAP fault) or answered item by item. Must not know: the host (model, connectors, engine, store).
 
 mod autodiscover;
+mod budget;
 mod calendar;
 mod call;
 mod directory;
@@ -55,6 +56,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::budget::Budgets;
 use self::call::Call;
 use self::error::{ExchangeError, schema_violation};
 use self::graph::Face;
@@ -249,6 +251,7 @@ pub async fn serve(
         schemes: options.schemes.clone().into(),
         world: Arc::new(Mutex::new(World::new(options, clock.clone()))),
         face: face.clone(),
+        budgets: Budgets::default(),
         clock: clock.clone(),
         address,
         webhooks: graph::webhook::client()?,
@@ -280,6 +283,7 @@ struct Server {
     schemes: Arc<[Scheme]>,
     world: Arc<Mutex<World>>,
     face: Face,
+    budgets: Budgets,
     clock: Arc<VirtualClock>,
     address: SocketAddr,
     /// Posts to subscribers.
@@ -311,6 +315,7 @@ fn router(server: Server) -> Router {
         .route("/_sim/mails", get(mails).delete(forget_mails))
         .merge(graph::control_routes())
         .merge(virtual_clock::routes())
+        .merge(budget::routes())
         .with_state(server)
         .merge(faults.router())
 }
@@ -350,13 +355,25 @@ async fn ews(
         Ok(asked) => asked,
         Err(error) => return fault_answer(&error),
     };
+    let pass = match server.budgets.enter(&mailbox, server.clock.now()) {
+        Ok(pass) => pass,
+        Err(busy) => return fault_answer(&busy),
+    };
+    let latency = server.budgets.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     match server.faults.before(&operation, &[&mailbox]).await {
         Step::Cut => fault::cut(),
         Step::Redirect(location) => fault::redirect(&location),
         Step::Refuse(refusal) => refuse(&operation, text, refusal),
         Step::Run(after) => {
             let answer = match operation.as_str() {
-                "GetStreamingEvents" => stream::open(&server, account, text),
+                "GetStreamingEvents" => {
+                    drop(pass);
+                    let answer = stream::open(&server, account, text);
+                    return server.faults.after(after, answer).await;
+                }
                 operation => run(&server, account, operation, text),
             };
             server.faults.after(after, answer).await

@@ -83,6 +83,28 @@ async fn a_mailbox_that_refuses_does_not_silence_the_others() {
 }
 
 #[tokio::test]
+async fn a_mailbox_that_is_too_busy_does_not_silence_the_others_and_is_left_alone() {
+    for notifications in [Notifications::Streaming, Notifications::Pull] {
+        let sim = Sim::with(|config| {
+            config.notifications = notifications;
+            config.pull_interval = Duration::from_millis(50);
+        })
+        .await;
+        let mut busy = Fault::new("Subscribe", Kind::Throttle);
+        (busy.container, busy.back_off_ms) = (Some("susan.maye@example.test".into()), Some(3_600_000));
+        sim.running.faults().add(busy).unwrap();
+        assert_eq!(ring(&sim, LIMIT).await, [terry()], "the first one is busy, the second one is listened to");
+        let asked = requests(&sim);
+        let hers = sim.connector.create(&susan(), &draft("hers"), &key(1), Mail::Silent).await.unwrap_err();
+        assert!(matches!(hers.problem, Problem::Throttled { after: Some(left) } if left > Duration::from_secs(3_000)));
+        assert_eq!(requests(&sim), asked, "not sent before the time");
+        let (at, theirs, key) = (terry(), draft("theirs"), key(2));
+        let (rung, _) = tokio::join!(ring(&sim, LIMIT), sim.connector.create(&at, &theirs, &key, Mail::Silent));
+        assert_eq!(rung, [terry()]);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_subscription_is_made_anew_and_rings() {
     let sim = Sim::start().await;
     ring(&sim, LIMIT).await;

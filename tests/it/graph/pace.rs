@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybridge::connector::graph::pace::Pace;
+use daybridge::connector::pace::Pace;
 
 fn start() -> DateTime<Utc> {
     "2027-02-01T08:00:00Z".parse().unwrap()

@@ -1,6 +1,7 @@
 //! Requests to one Exchange server: its address, sign-in, impersonation, limits on what is under way, and the meaning of failures.
 //!
-//! Promises: a request is sent once; every failure is a [`connector::Error`](crate::connector::Error) that names the act;
+//! Promises: a request is sent once; nothing is sent to a mailbox while the server wants a pause, and other mailboxes do not feel
+//! it (without impersonation all of them are one account's, whose budget it is); every failure is a [`connector::Error`](crate::connector::Error) that names the act;
 //! "not found" comes from EWS only, never from a wrong address. Must not know: appointments.
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use crate::connector::http::ntlm::NtlmLogin;
 use crate::connector::http::{
     HeaderMap, HeaderName, HttpClient, HttpError, Request, Response, Secret, StatusCode, Streaming, Url,
 };
+use crate::connector::pace::Pace;
 use crate::connector::{Error, Problem};
 use crate::model::Address;
 
@@ -37,6 +39,9 @@ pub struct Client {
     config: EwsConfig,
     places: Arc<Semaphore>,
     mailbox_places: Mutex<HashMap<Address, Arc<Semaphore>>>,
+    clock: Arc<dyn Clock>,
+    /// By whose budget it is.
+    paces: Mutex<HashMap<Address, Pace>>,
 }
 
 /// What a request is about.
@@ -77,11 +82,11 @@ impl Client {
             SignIn::Basic | SignIn::Ntlm => None,
             SignIn::Oauth => {
                 let application = config.application().map_err(refused)?;
-                Some(Tokens::new(config.name.clone(), application, config.http.clone(), clock)?)
+                Some(Tokens::new(config.name.clone(), application, config.http.clone(), clock.clone())?)
             }
         };
         let places = Arc::new(Semaphore::new(config.requests_max.into()));
-        Ok(Self { http, tokens, url, config, places, mailbox_places: Mutex::default() })
+        Ok(Self { http, tokens, url, config, places, mailbox_places: Mutex::default(), clock, paces: Mutex::default() })
     }
 
     pub fn config(&self) -> &EwsConfig {
@@ -106,16 +111,70 @@ impl Client {
         request: Request,
         read: impl FnOnce(&HeaderMap, Node<'_, '_>) -> Result<T, SoapError> + Send,
     ) -> Result<T, Error> {
-        let response = {
-            let _places = self.places(act.mailbox).await;
-            self.send(act, request).await?
-        };
+        // Held until it is known whether the server wants a pause: whoever waits for a place must not go before.
+        let _places = self.places(act.mailbox).await;
+        self.paused(act)?;
+        let answered = self.ask(act, request, read).await;
+        self.heed(act, &answered);
+        answered
+    }
+
+    async fn ask<T>(
+        &self,
+        act: Act<'_>,
+        request: Request,
+        read: impl FnOnce(&HeaderMap, Node<'_, '_>) -> Result<T, SoapError> + Send,
+    ) -> Result<T, Error> {
+        let response = self.send(act, request).await?;
         let text = self.text(act, &response)?;
-        soap::answer(text, |node| read(&response.headers, node)).map_err(|error| self.failed(act.what, error))
+        let read = |node: Node<'_, '_>| {
+            // A busy server may do a part of what was asked and refuse the rest.
+            if let Some(wait) = soap::back_off(node) {
+                self.pause(act, wait);
+            }
+            read(&response.headers, node)
+        };
+        soap::answer(text, read).map_err(|error| self.failed(act.what, error))
+    }
+
+    /// Whether the server may be asked about this mailbox now.
+    fn paused(&self, act: Act<'_>) -> Result<(), Error> {
+        let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let paused = paces.get(&self.payer(act)).map_or(Ok(()), |pace| pace.paused(self.clock.now()));
+        paused.map_err(|left| {
+            let error = Error::new(self.name_act(act.what), Problem::Throttled { after: Some(left) });
+            error.caused_by("not sent: the server asked to be left alone for a while")
+        })
+    }
+
+    /// Remembers for how long the server wants to be left alone, if it said so.
+    fn heed<T>(&self, act: Act<'_>, answered: &Result<T, Error>) {
+        if let Err(error) = answered
+            && let Problem::Throttled { after: Some(wait) } | Problem::Unreachable { after: Some(wait) } = error.problem
+        {
+            self.pause(act, wait);
+        }
+    }
+
+    fn pause(&self, act: Act<'_>, wait: Duration) {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.entry(self.payer(act)).or_default().pause(Some(wait), self.clock.now());
+    }
+
+    /// Whose budget pays for a request: an account that impersonates has one in each mailbox, any other has one for all.
+    fn payer(&self, act: Act<'_>) -> Address {
+        if self.config.impersonate { act.mailbox.clone() } else { Address::default() }
     }
 
     /// Opens an answer that comes in pieces. It takes no place among the requests: servers count such connections apart.
     pub async fn stream(&self, act: Act<'_>, request: Request, idle: Duration) -> Result<Streaming, Error> {
+        self.paused(act)?;
+        let opened = self.open(act, request, idle).await;
+        self.heed(act, &opened);
+        opened
+    }
+
+    async fn open(&self, act: Act<'_>, request: Request, idle: Duration) -> Result<Streaming, Error> {
         let (request, _) = self.sign(request).await?;
         let streaming = self.http.stream(request, idle).await.map_err(|error| error.during(self.name_act(act.what)))?;
         if streaming.status == StatusCode::OK {

@@ -197,13 +197,15 @@ impl Doorbell {
                     self.lines.clear();
                     fresh.insert(mailbox.clone());
                 }
-                Err(error) if is_about_one_mailbox(&error.problem) => {
-                    tracing::debug!(error = %crate::error::Chain(&error), "A mailbox refused notifications");
-                    self.not_before.insert(mailbox.clone(), Instant::now() + REFUSED_PAUSE);
-                    refused = refused.or(Some(error));
-                }
-                Err(error) if fresh.is_empty() => return Err(error),
-                Err(_) => return Ok(fresh),
+                Err(error) => match pause_of_one(&error.problem) {
+                    Some(pause) => {
+                        tracing::debug!(error = %crate::error::Chain(&error), "A mailbox refused notifications");
+                        self.not_before.insert(mailbox.clone(), Instant::now() + pause);
+                        refused = refused.or(Some(error));
+                    }
+                    None if fresh.is_empty() => return Err(error),
+                    None => return Ok(fresh),
+                },
             }
         }
         match refused {
@@ -366,9 +368,13 @@ impl Doorbell {
                     }
                     Ok(false) => {}
                     Err(error) if error.problem == Problem::CursorLost => lost.push((mailbox.clone(), Duration::ZERO)),
-                    Err(error) if is_about_one_mailbox(&error.problem) => lost.push((mailbox.clone(), REFUSED_PAUSE)),
-                    Err(error) if rung.is_empty() => return Err(error),
-                    Err(_) => break,
+                    // It is left out of this round; its subscription stays.
+                    Err(error) if matches!(error.problem, Problem::Throttled { .. }) => {}
+                    Err(error) => match pause_of_one(&error.problem) {
+                        Some(pause) => lost.push((mailbox.clone(), pause)),
+                        None if rung.is_empty() => return Err(error),
+                        None => break,
+                    },
                 }
             }
             for (mailbox, pause) in &lost {
@@ -468,17 +474,18 @@ async fn pull_events(client: &Client, mailbox: &Address, subscription: &mut Subs
     Ok(has_events)
 }
 
-/// Whether other mailboxes may still be fine.
-fn is_about_one_mailbox(problem: &Problem) -> bool {
-    matches!(
-        problem,
+/// For how long the mailbox is not asked again, if other mailboxes may still be fine.
+fn pause_of_one(problem: &Problem) -> Option<Duration> {
+    match problem {
+        Problem::Throttled { after } => Some(after.unwrap_or(RESUBSCRIBE_MIN)),
         Problem::Forbidden
-            | Problem::NoMailbox
-            | Problem::NotFound
-            | Problem::Full
-            | Problem::Refused
-            | Problem::CursorLost
-    )
+        | Problem::NoMailbox
+        | Problem::NotFound
+        | Problem::Full
+        | Problem::Refused
+        | Problem::CursorLost => Some(REFUSED_PAUSE),
+        _ => None,
+    }
 }
 
 fn affinity_cookie(headers: &HeaderMap) -> Option<String> {

@@ -224,6 +224,11 @@ pub fn accepted(message: Node<'_, '_>) -> Result<(), Refusal> {
     Err(refusal(code, &text, child(message, "MessageXml")))
 }
 
+/// How long the server wants to be left alone, if it says so with any part of an answer.
+pub fn back_off(response: Node<'_, '_>) -> Option<Duration> {
+    messages(response).ok()?.into_iter().filter_map(|message| accepted(message).err()?.back_off).max()
+}
+
 fn fault(fault: Node<'_, '_>) -> Refusal {
     let detail = child(fault, "detail").or_else(|| child(fault, "Detail"));
     let code = detail.and_then(|detail| child_text(detail, "ResponseCode")).unwrap_or_else(|| {

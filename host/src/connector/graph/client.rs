@@ -17,11 +17,11 @@ use tokio::sync::Semaphore;
 
 use super::codes;
 use super::config::GraphConfig;
-use super::pace::Pace;
 use super::wire::{self, Page, Part};
 use crate::clock::Clock;
 use crate::connector::auth::Tokens;
 use crate::connector::http::{HeaderName, HttpClient, Method, Request, Response, StatusCode, Url, retry_after};
+use crate::connector::pace::Pace;
 use crate::connector::{Error, Problem};
 use crate::model::Address;
 

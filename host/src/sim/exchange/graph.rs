@@ -386,8 +386,11 @@ async fn subscribe(server: &Server, request: &Request) -> Result<Answer, Refused
 async fn show_settings(Shared(server): Shared<Server>) -> Json<Value> {
     let state = server.face.state();
     let requests: BTreeMap<&String, u64> = state.uses.iter().map(|(mailbox, used)| (mailbox, used.total())).collect();
-    Json(json!({ "settings": state.settings, "throttled": state.throttled, "tokens": state.tokens.len(),
-        "subscriptions": state.subscriptions.len(), "notified": state.notified, "requests": requests }))
+    let at_once: BTreeMap<&String, u32> = state.uses.iter().map(|(mailbox, used)| (mailbox, used.at_once())).collect();
+    Json(
+        json!({ "settings": state.settings, "at_once": at_once, "throttled": state.throttled, "tokens": state.tokens.len(),
+        "subscriptions": state.subscriptions.len(), "notified": state.notified, "requests": requests }),
+    )
 }
 
 async fn change_settings(

@@ -19,6 +19,8 @@ pub struct Use {
     /// Of all windows since the settings were changed.
     total: u64,
     under_way: u32,
+    /// The most that were under way at the same time.
+    at_once: u32,
 }
 
 /// By address of the mailbox.
@@ -28,6 +30,11 @@ impl Use {
     /// Requests since the settings were changed, refused ones too.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// The most requests at the same time since the settings were changed.
+    pub fn at_once(&self) -> u32 {
+        self.at_once
     }
 }
 
@@ -56,6 +63,7 @@ pub fn enter(face: &Face, mailbox: &str, now: DateTime<Utc>) -> Result<Pass, Ref
         requests: 0,
         total: 0,
         under_way: 0,
+        at_once: 0,
     });
     if now >= used.window_began + window {
         (used.window_began, used.requests) = (now, 0);
@@ -77,5 +85,6 @@ pub fn enter(face: &Face, mailbox: &str, now: DateTime<Utc>) -> Result<Pass, Ref
         return Err(refused.with(header::RETRY_AFTER, seconds.max(1).to_string()));
     }
     used.under_way += 1;
+    used.at_once = used.at_once.max(used.under_way);
     Ok(Pass { face: face.clone(), mailbox: mailbox.to_ascii_lowercase() })
 }

@@ -1,4 +1,4 @@
-//! How fast one mailbox may be asked: the budget of ten minutes, and the pauses the server asks for.
+//! How fast one mailbox may be asked: the pauses the server asks for, and the budget of ten minutes where it has one.
 //!
 //! Promises: pure; the clock is a parameter. Nothing is sent before a pause is over, and never more than the budget within any
 //! ten minutes. Must not know: requests.
