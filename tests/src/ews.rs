@@ -251,6 +251,15 @@ impl Outlook {
 
     /// Everything in the calendar folder.
     pub async fn calendar(&self) -> Vec<Meeting> {
+        let ids = self.ids().await;
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        meetings(&self.call(&get_item(&ids)).await)
+    }
+
+    /// The ids of everything in the calendar folder.
+    pub async fn ids(&self) -> Vec<String> {
         let answer = self
             .done(
                 "<m:FindItem Traversal=\"Shallow\"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>\
@@ -259,15 +268,11 @@ impl Outlook {
             )
             .await;
         let document = Document::parse(&answer).expect("well-formed answer");
-        let ids: Vec<String> = document
+        document
             .descendants()
             .filter(|node| node.has_tag_name((TYPES, "ItemId")))
             .map(|node| attribute(node, "Id"))
-            .collect();
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        meetings(&self.call(&get_item(&ids)).await)
+            .collect()
     }
 
     /// A weekly or other series of one hour in Berlin's time. `recurrence` is the inner XML of its element.

@@ -18,6 +18,7 @@ use daybridge::control::{
 };
 use daybridge::lifecycle::Tasks;
 use daybridge::sim;
+use daybridge::sim::exchange::MailKind;
 use daybridge::store::SledStore;
 
 use crate::crm::Crm;
@@ -173,9 +174,9 @@ responses_column = "comm_responses"
 
     /// Mails Exchange sent, by kind.
     pub async fn mails(&self) -> Mails {
-        let answer = get(&format!("{}_sim/mails", self.exchange.url())).await;
-        let count = |kind: &str| answer["counts"][kind].as_u64().unwrap_or(0);
-        Mails::new(count("request"), count("update"), count("cancellation"))
+        let counts = self.exchange.mail_counts();
+        let count = |kind: MailKind| counts.get(&kind).copied().unwrap_or(0);
+        Mails::new(count(MailKind::Request), count(MailKind::Update), count(MailKind::Cancellation))
     }
 
     pub async fn crm_writes(&self) -> u64 {

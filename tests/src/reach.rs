@@ -23,15 +23,36 @@ const OPERATIONS: [(&str, &str); 5] = [
     ("SyncFolderItems", "Graph.CalendarViewDelta"),
 ];
 
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Reach::Ews => "ews",
+            Reach::Graph => "graph",
+            Reach::Hybrid => "hybrid",
+        })
+    }
+}
+
+impl std::str::FromStr for Reach {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "ews" => Ok(Reach::Ews),
+            "graph" => Ok(Reach::Graph),
+            "hybrid" => Ok(Reach::Hybrid),
+            other => Err(format!("ews, graph or hybrid, not {other}")),
+        }
+    }
+}
+
 impl Reach {
     /// # Panics
     /// If the variable names something else.
     pub fn of_environment() -> Self {
         match std::env::var("DAYBRIDGE_EXCHANGE").as_deref() {
-            Err(_) | Ok("" | "ews") => Reach::Ews,
-            Ok("graph") => Reach::Graph,
-            Ok("hybrid") => Reach::Hybrid,
-            Ok(other) => panic!("DAYBRIDGE_EXCHANGE is ews, graph or hybrid, not {other}"),
+            Err(_) | Ok("") => Reach::Ews,
+            Ok(name) => name.parse().unwrap_or_else(|error| panic!("DAYBRIDGE_EXCHANGE is {error}")),
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod act;
 mod people;
+mod play;
 mod stage;
 mod truth;
 
@@ -21,9 +22,10 @@ pub use act::{Act, Fault};
 use stage::Stage;
 
 use crate::guests;
+use crate::host::Reach;
 
 /// Acts between two looks at the truth.
-const ROUND: usize = 24;
+const ROUND: usize = 40;
 /// How often a failing episode is told again to find a shorter one.
 const SHRINK_TRIES: usize = 60;
 /// The longest an act or a coming to rest may take: far above what any takes on a busy machine.
@@ -38,6 +40,8 @@ pub struct Course {
     pub per_episode: usize,
     /// Episodes told at the same time.
     pub at_a_time: usize,
+    /// How the host reaches Exchange.
+    pub reach: Reach,
 }
 
 /// What was told, and what came of it.
@@ -66,6 +70,7 @@ pub enum News<'a> {
 #[derive(Clone, Debug)]
 pub struct Broken {
     pub seed: u64,
+    pub reach: Reach,
     pub why: String,
     /// The fewest acts found that break it.
     pub acts: Vec<Act>,
@@ -73,7 +78,7 @@ pub struct Broken {
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "storm --seed {}: {}", self.seed, self.why)?;
+        writeln!(f, "storm --exchange {} --seed {}: {}", self.reach, self.seed, self.why)?;
         writeln!(f, "the fewest acts that break it:")?;
         self.acts.iter().enumerate().try_for_each(|(at, act)| writeln!(f, "  {at:3} {act:?}"))
     }
@@ -109,7 +114,8 @@ pub async fn run(course: Course, mut news: impl FnMut(News<'_>)) -> Result<Told,
     loop {
         for (seed, acts) in begun.by_ref().take(course.at_a_time.max(1) - running.len()) {
             let engine = engine.clone();
-            running.spawn(async move { (seed, tell(engine, &acts).await, acts) });
+            let reach = course.reach;
+            running.spawn(async move { (seed, tell(engine, reach, &acts).await, acts) });
         }
         match running.join_next().await {
             None => return Ok(told),
@@ -124,21 +130,21 @@ pub async fn run(course: Course, mut news: impl FnMut(News<'_>)) -> Result<Told,
             Some(Ok((seed, Err(failure), acts))) => {
                 running.shutdown().await;
                 news(News::Broken { seed, why: &failure.why });
-                let (acts, why) = shrink(&engine, acts, failure, &mut news).await;
-                return Err(Box::new(Broken { seed, why, acts }));
+                let (acts, why) = shrink(&engine, course.reach, acts, failure, &mut news).await;
+                return Err(Box::new(Broken { seed, reach: course.reach, why, acts }));
             }
             Some(Err(error)) => {
                 let why = format!("an episode ended by itself: {error}");
-                return Err(Box::new(Broken { seed: course.seed, why, acts: Vec::new() }));
+                return Err(Box::new(Broken { seed: course.seed, reach: course.reach, why, acts: Vec::new() }));
             }
         }
     }
 }
 
 /// Tells one episode.
-async fn tell(engine: Engine, acts: &[Act]) -> Result<Told, Failure> {
+async fn tell(engine: Engine, reach: Reach, acts: &[Act]) -> Result<Told, Failure> {
     let mut told = Told { episodes: 1, ..Told::default() };
-    let mut stage = Stage::set(engine).await.map_err(|why| Failure { why, told: 0 })?;
+    let mut stage = Stage::set(engine, reach).await.map_err(|why| Failure { why, told: 0 })?;
     for round in acts.chunks(ROUND) {
         for act in round {
             told.steps += 1;
@@ -162,6 +168,7 @@ async fn within_limit(step: impl Future<Output = Result<(), String>>) -> Result<
 /// Takes acts away, half of them at first and single ones at last, while what is left still breaks.
 async fn shrink(
     engine: &Engine,
+    reach: Reach,
     mut acts: Vec<Act>,
     failure: Failure,
     news: &mut impl FnMut(News<'_>),
@@ -176,7 +183,7 @@ async fn shrink(
             let mut fewer = acts.clone();
             fewer.drain(at..(at + part).min(acts.len()));
             tries += 1;
-            match tell(engine.clone(), &fewer).await {
+            match tell(engine.clone(), reach, &fewer).await {
                 Err(failure) => {
                     fewer.truncate(failure.told);
                     (acts, why) = (fewer, failure.why);

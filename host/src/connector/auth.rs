@@ -160,7 +160,7 @@ impl Tokens {
         let name = name.into();
         let act = format!("prepare the sign-in to {name}");
         let url = application.token_url().map_err(|error| Error::new(&act, Problem::Refused).caused_by(error))?;
-        let http = HttpClient::new(http).map_err(|error| error.during(&act))?;
+        let http = HttpClient::to(&url, http).map_err(|error| error.during(&act))?;
         if let Proof::Certificate { certificate, key } = &application.proof {
             assertion::Signer::read(certificate, key)
                 .map_err(|error| Error::new(&act, Problem::SignIn).hinted(assertion::HINT).caused_by(error))?;

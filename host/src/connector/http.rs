@@ -312,6 +312,19 @@ impl HttpClient {
         Ok(Self { sender: Sender::Pool(client), config, places: Semaphore::new(REQUESTS_MAX) })
     }
 
+    /// A client for the one server at this address. Where TLS cannot be met, because neither that nor a proxy speaks it and no redirect
+    /// is followed, the machine's root certificates are not read: that is most of what making a client costs.
+    ///
+    /// # Errors
+    /// As for [`HttpClient::new`].
+    pub fn to(server: &Url, config: HttpConfig) -> Result<Self, HttpError> {
+        if server.scheme() != "http" || config.proxy.is_some() {
+            return Self::new(config);
+        }
+        let client = build(builder(&config)?.tls_built_in_root_certs(false))?;
+        Ok(Self { sender: Sender::Pool(client), config, places: Semaphore::new(REQUESTS_MAX) })
+    }
+
     /// A client whose connections sign in by NTLM: the requests themselves carry no credentials.
     ///
     /// # Errors

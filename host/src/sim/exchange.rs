@@ -41,6 +41,7 @@ mod write;
 mod xml;
 mod zones;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +64,7 @@ use self::graph::Face;
 pub use self::graph::settings::AppOptions;
 use self::sign_in::Connection;
 pub use self::sign_in::Scheme;
+pub use self::store::MailKind;
 use self::store::{Account, World};
 pub use self::virtual_clock::VirtualClock;
 use self::xml::{Element, Messages, Read, Xml};
@@ -172,6 +174,7 @@ pub struct Running {
     users: Vec<SimUser>,
     face: Face,
     clock: Arc<VirtualClock>,
+    world: Arc<Mutex<World>>,
 }
 
 impl Running {
@@ -225,6 +228,11 @@ impl Running {
     pub fn faults(&self) -> Faults {
         self.faults.clone()
     }
+
+    /// How many mails of each kind meetings caused, since the start or the last reset.
+    pub fn mail_counts(&self) -> BTreeMap<MailKind, u64> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner).mail_counts.clone()
+    }
 }
 
 /// Starts a simulator; it stops with `tasks`. The error is the listener's.
@@ -247,9 +255,11 @@ pub async fn serve(
     let faults = Faults::default();
     let clock = Arc::new(VirtualClock::new(clock));
     let face = Face::new(options.app.clone(), &*clock);
+    let schemes = options.schemes.clone().into();
+    let world = Arc::new(Mutex::new(World::new(options, clock.clone())));
     let server = Server {
-        schemes: options.schemes.clone().into(),
-        world: Arc::new(Mutex::new(World::new(options, clock.clone()))),
+        schemes,
+        world: world.clone(),
         face: face.clone(),
         budgets: Budgets::default(),
         clock: clock.clone(),
@@ -274,7 +284,7 @@ pub async fn serve(
             tracing::error!(error = %error, "The Exchange simulator stopped");
         }
     });
-    Ok(Running { address, faults, users, face, clock })
+    Ok(Running { address, faults, users, face, clock, world })
 }
 
 /// What every request sees.

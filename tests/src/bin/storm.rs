@@ -3,19 +3,25 @@
 
 use std::process::ExitCode;
 
+use daybridge_tests::host::Reach;
 use daybridge_tests::storm::{self, Course, News};
 
 /// Steps of one episode unless told otherwise: enough for a few dozen appointments.
 const EPISODE: usize = 240;
-const USAGE: &str = "usage: storm [--steps N] [--seed X] [--episode N] [--at-a-time N]";
+const USAGE: &str = "usage: storm [--exchange ews|graph|hybrid] [--steps N] [--seed X] [--episode N] [--at-a-time N]";
 
 #[expect(clippy::print_stdout, reason = "a command for people")]
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let mut course = Course { seed: 1, steps: 10_000, per_episode: EPISODE, at_a_time: 2 };
+    let mut course = Course { seed: 1, steps: 10_000, per_episode: EPISODE, at_a_time: 4, reach: Reach::Ews };
     while let Some(name) = arguments.next() {
-        let value = arguments.next().and_then(|text| text.parse::<u32>().ok());
+        let value = arguments.next().unwrap_or_default();
+        if let ("--exchange", Ok(reach)) = (name.as_str(), value.parse()) {
+            course.reach = reach;
+            continue;
+        }
+        let value = value.parse::<u32>().ok();
         match (name.as_str(), value) {
             ("--steps", Some(value)) => course.steps = value as usize,
             ("--seed", Some(value)) => course.seed = value.into(),
@@ -32,7 +38,7 @@ async fn main() -> ExitCode {
     match storm::run(course, news).await {
         Ok(told) => {
             let rate = told.steps as f64 / began.elapsed().as_secs_f64();
-            println!("held: {told:?} in {:.0?} ({rate:.1} steps a second), seed {}", began.elapsed(), course.seed);
+            println!("held: {told:?} in {:.0?} ({rate:.1} steps a second), seed {}, by {}", began.elapsed(), course.seed, course.reach);
             ExitCode::SUCCESS
         }
         Err(broken) => {

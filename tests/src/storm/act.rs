@@ -3,6 +3,7 @@
 use rand::Rng;
 
 use super::one;
+use crate::host::Reach;
 
 /// Somebody of the four, by place.
 pub type Who = usize;
@@ -119,12 +120,17 @@ pub enum Set {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub crm: bool,
+    /// Where some mailboxes are online and some not: at one that is.
+    pub online: bool,
     pub operation: &'static str,
     pub kind: &'static str,
     /// An error code or an HTTP status, where the kind has one.
     pub code: &'static str,
     pub times: u32,
 }
+
+/// A mailbox that no hybrid has online.
+const OFFLINE: &str = "terry.smith@example.test";
 
 const EXCHANGE: [&str; 7] = ["CreateItem", "UpdateItem", "DeleteItem", "GetItem", "SyncFolderItems", "FindItem", "*"];
 const EXCHANGE_KINDS: [(&str, &str); 9] = [
@@ -167,12 +173,14 @@ impl Fault {
         } else {
             (*one(random, &EXCHANGE), *one(random, &EXCHANGE_KINDS))
         };
-        Self { crm, operation, kind, code, times: random.random_range(1..3) }
+        Self { crm, online: random.random_bool(0.5), operation, kind, code, times: random.random_range(1..3) }
     }
 
     /// As a simulator takes it.
-    pub fn json(&self) -> serde_json::Value {
-        let mut fault = serde_json::json!({"operation": self.operation, "kind": self.kind, "times": self.times});
+    pub fn json(&self, reach: Reach) -> serde_json::Value {
+        let mailbox = (!self.online).then_some(OFFLINE);
+        let operation = if self.crm { self.operation } else { reach.operation_of(self.operation, mailbox) };
+        let mut fault = serde_json::json!({"operation": operation, "kind": self.kind, "times": self.times});
         match self.kind {
             "error" => fault["code"] = self.code.into(),
             "status" => fault["status"] = self.code.parse::<u16>().unwrap_or(500).into(),
@@ -204,21 +212,21 @@ impl Act {
         let people = *one(random, &[0, 0, 1, 2, 4, 8, 3, 6, 15]);
         let (guest, all_day) = (random.random_bool(0.2), random.random_bool(0.1));
         match random.random_range(0..100) {
-            0..12 => Act::CrmBook { who, day, hour, people, guest, all_day },
-            12..28 => Act::CrmSet { pick, what: Set::random(random, true) },
+            0..10 => Act::CrmBook { who, day, hour, people, guest, all_day },
+            10..28 => Act::CrmSet { pick, what: Set::random(random, true) },
             28 => Act::CrmComplete { pick },
             29..31 => Act::CrmCancel { pick },
             31..34 => Act::CrmDelete { pick },
-            34..36 => Act::CrmInvite { pick, who },
-            36..38 => Act::CrmUninvite { pick, who },
-            38..47 => Act::Book { who, day, hour, people, guest, zone: random.random_range(0..6), all_day },
-            47..60 => Act::Set { pick, what: Set::random(random, false) },
-            60..63 => Act::Delete { pick, tell: random.random_bool(0.7) },
-            63..66 => Act::People { pick, people, guest },
-            66..70 => Act::Respond { who, pick, answer: random.random_range(0..3) },
-            70 => Act::DropCopy { who, pick },
-            71..82 => Act::Pass { sweep: random.random_bool(0.15), faults: Vec::new() },
-            82..91 => {
+            34..37 => Act::CrmInvite { pick, who },
+            37..39 => Act::CrmUninvite { pick, who },
+            39..47 => Act::Book { who, day, hour, people, guest, zone: random.random_range(0..6), all_day },
+            47..62 => Act::Set { pick, what: Set::random(random, false) },
+            62..65 => Act::Delete { pick, tell: random.random_bool(0.7) },
+            65..69 => Act::People { pick, people, guest },
+            69..75 => Act::Respond { who, pick, answer: random.random_range(0..3) },
+            75..77 => Act::DropCopy { who, pick },
+            77..84 => Act::Pass { sweep: random.random_bool(0.15), faults: Vec::new() },
+            84..91 => {
                 let faults = (0..random.random_range(1..4)).map(|_| Fault::random(random)).collect();
                 Act::Pass { sweep: random.random_bool(0.15), faults }
             }
@@ -227,7 +235,7 @@ impl Act {
             94 => {
                 let crm = random.random_bool(0.5);
                 let operation = if crm { *one(random, &CRM[..5]) } else { *one(random, &EXCHANGE[..3]) };
-                let fault = Fault { crm, operation, kind: "hold", code: "", times: 1 };
+                let fault = Fault { crm, online: random.random_bool(0.5), operation, kind: "hold", code: "", times: 1 };
                 Act::CrashAtWrite { fault }
             }
             95 => Act::Restart,

@@ -130,11 +130,10 @@ impl Stage {
     }
 
     pub(super) async fn set_in_outlook(&mut self, pick: usize, what: Set) {
-        let Some((who, id)) = self.pick(pick).await else { return };
-        let (slot, outlook) = (Slot::Exchange(who, id.clone()), self.outlooks[who].clone());
-        if let Some(item) = outlook.meeting(&id).await {
-            self.typed(slot.clone()).subjects.insert(truth::of_item(&item, who).subject);
-        }
+        let Some((who, item)) = self.pick(pick).await else { return };
+        let (slot, outlook) = (Slot::Exchange(who, item.id.clone()), self.outlooks[who].clone());
+        self.typed(slot.clone()).subjects.insert(truth::of_item(&item, who).subject);
+        let id = item.id;
         match what {
             Set::Subject => {
                 let text = self.text("Subject");
@@ -162,10 +161,10 @@ impl Stage {
     }
 
     pub(super) async fn people_in_outlook(&mut self, pick: usize, people: u8, guest: bool) {
-        let Some((who, id)) = self.pick(pick).await else { return };
+        let Some((who, item)) = self.pick(pick).await else { return };
         let (list, _) = attendees(who, people, guest);
         if !list.is_empty() {
-            self.outlooks[who].set(&id, "calendar:RequiredAttendees", &list, TO_ALL).await;
+            self.outlooks[who].set(&item.id, "calendar:RequiredAttendees", &list, TO_ALL).await;
         }
     }
 }

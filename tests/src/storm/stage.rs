@@ -8,30 +8,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chrono::TimeDelta;
 use daybridge::app::App;
 use daybridge::config::Config;
-use daybridge::control::{ChangeOrder, CommitOrder, Desk, RuleDesk, SyncOrder, SyncReport, Which};
+use daybridge::control::{Desk, SyncOrder, SyncReport, Which};
 use daybridge::plugin::Engine;
 use daybridge::store::{Batch, Durable, MemoryStore, Row, Store, StoreError, Tree};
-use serde_json::json;
 
-use super::act::{Act, Fault};
+use super::act::Fault;
 use super::truth::{self, Field, PEOPLE, Shown, TAG};
 use crate::crm::Crm;
-use crate::ews::{Outlook, TO_ALL, TO_NONE};
+use crate::ews::Outlook;
 use crate::guests;
-use crate::host::{AheadClock, Mails, Servers, post};
-use crate::wait::wait_for;
+use crate::host::{AheadClock, Mails, Reach, Servers, post};
 
 /// Passes within which a story must come to rest.
 const PASSES_MAX: usize = 60;
 /// Brake, cap and watch for fights have tests of their own; here they would only stand in the way.
 const SYNC: &str = "[sync]\ndelete_count = 100000\ndelete_count_overall = 100000\nmail_cap = 1000000\nreturns_max = 40\n\
-    rewrites_max = 40\n";
+    rewrites_max = 40\n[recording]\ncalls = 40\n";
 
 /// A store that dies: commit number `left` and all later ones are refused, as if the process had ended before them.
 #[derive(Debug)]
-struct Dying {
-    inner: Arc<dyn Store>,
-    left: AtomicUsize,
+pub(super) struct Dying {
+    pub(super) inner: Arc<dyn Store>,
+    pub(super) left: AtomicUsize,
 }
 
 impl Store for Dying {
@@ -78,42 +76,42 @@ impl Typed {
 }
 
 pub struct Stage {
-    servers: Servers,
-    crm_clock: Arc<AheadClock>,
-    clock: Arc<AheadClock>,
-    store: Arc<MemoryStore>,
-    engine: Engine,
-    folder: tempfile::TempDir,
-    rules: PathBuf,
-    app: Option<Arc<App>>,
+    pub(super) servers: Servers,
+    pub(super) crm_clock: Arc<AheadClock>,
+    pub(super) clock: Arc<AheadClock>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) engine: Engine,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) rules: PathBuf,
+    pub(super) app: Option<Arc<App>>,
     pub(super) crm: Crm,
     pub(super) outlooks: Vec<Outlook>,
-    tagged: bool,
+    pub(super) tagged: bool,
     /// Rules were swapped: with the ledger lost, what they made of the past could not be told from what people typed.
-    swapped: bool,
+    pub(super) swapped: bool,
     /// Each text that is typed is another one.
-    texts: u64,
-    typed: BTreeMap<Slot, Typed>,
+    pub(super) texts: u64,
+    pub(super) typed: BTreeMap<Slot, Typed>,
     /// Subjects of what people deleted or cancelled since the last rest.
-    doomed: BTreeSet<String>,
+    pub(super) doomed: BTreeSet<String>,
     /// Items of Exchange by the CRM's id, as of the last rest.
-    pairs: BTreeMap<String, (usize, String)>,
-    wanted: Option<Wanted>,
+    pub(super) pairs: BTreeMap<String, (usize, String)>,
+    pub(super) wanted: Option<Wanted>,
 }
 
 /// What is to happen at the next rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     LoseData,
     OtherZone,
 }
 
-type Outcome = Result<(), String>;
+pub(super) type Outcome = Result<(), String>;
 
 impl Stage {
-    pub async fn set(engine: Engine) -> Result<Self, String> {
+    pub async fn set(engine: Engine, reach: Reach) -> Result<Self, String> {
         let crm_clock = Arc::new(AheadClock::default());
-        let servers = Servers::on(crm_clock.clone()).await;
+        let servers = Servers { reach, ..Servers::on(crm_clock.clone()).await };
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let rules = folder.path().join("own-rules");
         std::fs::create_dir(&rules).map_err(|error| error.to_string())?;
@@ -160,7 +158,7 @@ impl Stage {
         self.servers.tasks.finish().await;
     }
 
-    fn more(&self, zone: &str) -> String {
+    pub(super) fn more(&self, zone: &str) -> String {
         let mut more = format!("{zone}{SYNC}");
         if self.tagged {
             more = format!("rules_dir = \"{}\"\n{more}", self.rules.display());
@@ -172,7 +170,7 @@ impl Stage {
         more
     }
 
-    async fn open(&mut self, store: Arc<dyn Store>, zone: &str) -> Outcome {
+    pub(super) async fn open(&mut self, store: Arc<dyn Store>, zone: &str) -> Outcome {
         // Never two hosts at a time.
         self.app = None;
         let file = self.folder.path().join("daybridge.toml");
@@ -184,30 +182,31 @@ impl Stage {
         Ok(())
     }
 
-    fn app(&self) -> Result<&Arc<App>, String> {
+    pub(super) fn app(&self) -> Result<&Arc<App>, String> {
         self.app.as_ref().ok_or_else(|| "no host".to_owned())
     }
 
-    /// Time passes, as far as the host is concerned: whatever it waited for is due.
-    async fn pass(&self, sweep: bool) -> Result<Option<SyncReport>, String> {
+    /// Time passes: whatever the host waited for is due, and what people did before lies behind what a look at the CRM reads again.
+    pub(super) async fn pass(&self, sweep: bool) -> Result<Option<SyncReport>, String> {
         self.clock.advance(TimeDelta::minutes(3));
+        self.crm_clock.advance(TimeDelta::minutes(3));
         Ok(self.app()?.sync(&SyncOrder { containers: Vec::new(), sweep, dry_run: false }).await.ok())
     }
 
-    async fn clear_faults(&self) {
+    pub(super) async fn clear_faults(&self) {
         self.servers.crm.faults().clear();
         self.servers.exchange.faults().clear();
     }
 
-    async fn install(&self, faults: &[Fault]) {
+    pub(super) async fn install(&self, faults: &[Fault]) {
         for fault in faults {
             let url = if fault.crm { self.servers.crm.url() } else { self.servers.exchange.url() };
-            post(&format!("{url}_sim/faults"), &fault.json()).await;
+            post(&format!("{url}_sim/faults"), &fault.json(self.servers.reach)).await;
         }
     }
 
     /// A pass in which nothing goes wrong: Exchange sends exactly the mails that were declared.
-    async fn clean_pass(&self, sweep: bool) -> Result<Option<SyncReport>, String> {
+    pub(super) async fn clean_pass(&self, sweep: bool) -> Result<Option<SyncReport>, String> {
         let (before, declared) = (self.servers.mails().await, self.declared().await?);
         let report = self.pass(sweep).await?;
         let (after, now) = (self.servers.mails().await, self.declared().await?);
@@ -249,9 +248,10 @@ impl Stage {
         self.clear_faults().await;
         self.clock.advance(TimeDelta::hours(2));
         self.settle().await?;
-        self.clean_pass(true).await?;
-        self.settle().await?;
-        self.check_still("at rest").await?;
+        // A full pass finds what was missed. If that is nothing it was the one that has to write nothing.
+        if self.unrest().await?.is_some() {
+            self.check_still("at rest").await?;
+        }
         let parked = self.app()?.queue(&daybridge::control::QueueFilter::default()).await;
         let parked = parked.map_err(|refusal| refusal.message)?;
         if parked.total > 0 {
@@ -279,6 +279,14 @@ impl Stage {
 
     /// A full pass and another one write nothing on either side, and mail nobody.
     async fn check_still(&self, when: &str) -> Outcome {
+        match self.unrest().await? {
+            None => Ok(()),
+            Some(what) => Err(format!("{when}: {what}")),
+        }
+    }
+
+    /// What a full pass, and others until nothing is left to do, write or mail.
+    async fn unrest(&self) -> Result<Option<String>, String> {
         let counts = async || {
             (self.servers.crm_writes().await, self.servers.exchange_writes().await, self.servers.mails().await)
         };
@@ -287,11 +295,11 @@ impl Stage {
         self.settle().await?;
         let after = counts().await;
         if before == after {
-            return Ok(());
+            return Ok(None);
         }
         let what: Vec<_> =
             report.iter().flat_map(|report| &report.lines).filter(|line| line.target.is_some()).collect();
-        Err(format!("{when}: writes or mails {before:?} became {after:?}: {what:?}"))
+        Ok(Some(format!("writes or mails {before:?} became {after:?}: {what:?}")))
     }
 
     /// Both sides show the same, nothing is lost, and what was typed on one side alone stands on both.
@@ -371,149 +379,6 @@ impl Stage {
     pub(super) fn text(&mut self, word: &str) -> String {
         self.texts += 1;
         format!("{word} {}", self.texts)
-    }
-
-    pub async fn play(&mut self, act: &Act) -> Outcome {
-        match act {
-            Act::CrmBook { .. } => self.crm_book(act).await,
-            Act::CrmSet { pick, what } => self.crm_set(*pick, *what).await,
-            Act::CrmComplete { pick } => {
-                if let Some(id) = self.crm_pick(*pick).await {
-                    self.crm.patch("Communication", &id, &json!({"Comm_Status": "Complete"})).await;
-                }
-            }
-            Act::CrmCancel { pick } => {
-                if let Some(id) = self.crm_pick(*pick).await {
-                    self.doom_row(&id).await;
-                    self.crm.patch("Communication", &id, &json!({"Comm_Status": "Cancelled"})).await;
-                }
-            }
-            Act::CrmDelete { pick } => {
-                if let Some(id) = self.crm_pick(*pick).await {
-                    self.doom_row(&id).await;
-                    self.crm.delete("Communication", &id).await;
-                }
-            }
-            Act::CrmInvite { pick, who } => self.crm_invite(*pick, *who, true).await,
-            Act::CrmUninvite { pick, who } => self.crm_invite(*pick, *who, false).await,
-            Act::Book { .. } => self.book(act).await,
-            Act::Set { pick, what } => self.set_in_outlook(*pick, *what).await,
-            Act::Delete { pick, tell } => {
-                if let Some((who, id)) = self.pick(*pick).await {
-                    if let Some(item) = self.outlooks[who].meeting(&id).await {
-                        self.doomed.insert(truth::of_item(&item, who).subject);
-                    }
-                    self.outlooks[who].delete(&id, if *tell { TO_ALL } else { TO_NONE }).await;
-                }
-            }
-            Act::People { pick, people, guest } => self.people_in_outlook(*pick, *people, *guest).await,
-            Act::Respond { who, pick, answer } => {
-                if let Some(id) = self.copy(*who, *pick).await {
-                    let answer = ["Accept", "TentativelyAccept", "Decline"][answer % 3];
-                    self.outlooks[*who].respond(&id, answer).await;
-                }
-            }
-            Act::DropCopy { who, pick } => {
-                if let Some(id) = self.copy(*who, *pick).await {
-                    self.outlooks[*who].delete(&id, TO_NONE).await;
-                }
-            }
-            other => return self.keep(other).await,
-        }
-        Ok(())
-    }
-
-    /// What happens to the host.
-    async fn keep(&mut self, act: &Act) -> Outcome {
-        match act {
-            Act::Pass { sweep, faults } if faults.is_empty() => drop(self.clean_pass(*sweep).await?),
-            Act::Pass { sweep, faults } => {
-                self.install(faults).await;
-                self.pass(*sweep).await?;
-                self.clear_faults().await;
-            }
-            Act::PassDown { crm } => {
-                let url = if *crm { self.servers.crm.url() } else { self.servers.exchange.url() };
-                post(&format!("{url}_sim/down"), &json!({"down": true})).await;
-                self.pass(false).await?;
-                post(&format!("{url}_sim/down"), &json!({"down": false})).await;
-            }
-            Act::Crash { commits } => {
-                let dying = Dying { inner: self.store.clone(), left: AtomicUsize::new(*commits) };
-                // A host that dies while it opens is one that died, too.
-                if self.open(Arc::new(dying), "").await.is_ok() {
-                    self.pass(false).await?;
-                }
-                self.open(self.store.clone(), "").await?;
-            }
-            Act::CrashAtWrite { fault } => {
-                self.install(std::slice::from_ref(fault)).await;
-                let held = wait_for("a held answer", || async {
-                    let held = |pending: daybridge::sim::fault::Pending| pending.held > 0;
-                    (held(self.servers.crm.faults().pending()) || held(self.servers.exchange.faults().pending()))
-                        .then_some(())
-                });
-                tokio::select! { () = held => {}, _ = self.pass(false) => {} }
-                self.app = None;
-                self.clear_faults().await;
-                self.open(self.store.clone(), "").await?;
-            }
-            Act::Restart => self.open(self.store.clone(), "").await?,
-            Act::Swap { tagged } => self.swap(*tagged).await?,
-            Act::Skew { minutes } => self.crm_clock.advance(TimeDelta::minutes(*minutes)),
-            Act::LoseData => self.wanted = Some(Wanted::LoseData),
-            Act::OtherZone => self.wanted = Some(Wanted::OtherZone),
-            other => return Err(format!("nobody plays {other:?}")),
-        }
-        Ok(())
-    }
-
-    async fn swap(&mut self, tagged: bool) -> Outcome {
-        (self.tagged, self.swapped) = (tagged, true);
-        let text = self.servers.config(self.folder.path(), &self.more(""));
-        std::fs::write(self.folder.path().join("daybridge.toml"), text).map_err(|error| error.to_string())?;
-        let app = self.app()?;
-        let proposal =
-            app.propose_rules(ChangeOrder::Reload { fresh: false }, false).await.map_err(|refusal| refusal.message)?;
-        let Some(name) = proposal.proposal else { return Ok(()) };
-        let order = CommitOrder { proposal: name, store_only: false };
-        app.commit_rules(&order).await.map(drop).map_err(|refusal| refusal.message)
-    }
-
-    async fn doom_row(&mut self, id: &str) {
-        if let Some(row) = self.crm.get("Communication", id).await {
-            self.doomed.insert(row.text("Comm_Subject"));
-        }
-    }
-
-    pub(super) async fn crm_pick(&self, pick: usize) -> Option<String> {
-        let rows = self.crm.find("Communication", "comm_type eq 'Appointment' and comm_status ne 'Cancelled'").await;
-        let mut ids: Vec<String> = rows.iter().map(crate::crm::Row::id).collect();
-        ids.sort();
-        (!ids.is_empty()).then(|| ids.swap_remove(pick % ids.len()))
-    }
-
-    /// An item of somebody's own calendar that is the organizer's.
-    pub(super) async fn pick(&self, pick: usize) -> Option<(usize, String)> {
-        let who = pick % PEOPLE.len();
-        let items = self.outlooks[who].calendar().await;
-        let own: Vec<String> = items
-            .into_iter()
-            .filter(|item| item.organizer == truth::address(who) || item.organizer.is_empty())
-            .map(|item| item.id)
-            .collect();
-        (!own.is_empty()).then(|| (who, own[pick / PEOPLE.len() % own.len()].clone()))
-    }
-
-    /// Somebody's copy of another's meeting.
-    pub(super) async fn copy(&self, who: usize, pick: usize) -> Option<String> {
-        let items = self.outlooks[who].calendar().await;
-        let copies: Vec<String> = items
-            .into_iter()
-            .filter(|item| item.organizer != truth::address(who) && !item.organizer.is_empty())
-            .map(|item| item.id)
-            .collect();
-        (!copies.is_empty()).then(|| copies[pick % copies.len()].clone())
     }
 }
 

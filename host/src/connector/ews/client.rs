@@ -72,10 +72,13 @@ impl Client {
             Some(set) => OnceCell::from(set.parse::<Url>().map_err(|_| refused("url is not an address".to_owned()))?),
         };
         let http = match config.sign_in {
-            SignIn::Basic | SignIn::Oauth => HttpClient::new(config.http.clone()),
             SignIn::Ntlm => {
                 HttpClient::with_ntlm(config.http.clone(), NtlmLogin::new(&config.login, config.password.clone()))
             }
+            SignIn::Basic | SignIn::Oauth => match url.get() {
+                Some(url) => HttpClient::to(url, config.http.clone()),
+                None => HttpClient::new(config.http.clone()),
+            },
         };
         let http = http.map_err(|error| error.during(&act))?;
         let tokens = match config.sign_in {

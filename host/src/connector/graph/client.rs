@@ -139,7 +139,7 @@ impl Client {
         let base = config.base().map_err(refused)?;
         let application = config.application().map_err(refused)?;
         let tokens = Tokens::new(&config.name, application, config.http.clone(), clock.clone())?;
-        let http = HttpClient::new(config.http.clone()).map_err(|error| error.during(&act))?;
+        let http = HttpClient::to(&base, config.http.clone()).map_err(|error| error.during(&act))?;
         Ok(Self { http, tokens, base, config, clock, mailboxes: Mutex::default() })
     }
 

@@ -51,7 +51,7 @@ impl Client {
         let act = || format!("set up the connection to {}", config.name);
         config.check().map_err(|error| Error::new(act(), Problem::Refused).caused_by(error))?;
         let base = config.base().map_err(|error| Error::new(act(), Problem::Refused).caused_by(error))?;
-        let http = HttpClient::new(config.http.clone()).map_err(|error| error.during(act()))?;
+        let http = HttpClient::to(&base, config.http.clone()).map_err(|error| error.during(act()))?;
         Ok(Self {
             http,
             base,
