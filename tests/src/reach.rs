@@ -15,9 +15,10 @@ pub enum Reach {
 pub const ONLINE: [&str; 2] = ["susan.maye@example.test", "mary.jones@example.test"];
 
 /// What an operation of EWS is called in Graph, for faults.
-const OPERATIONS: [(&str, &str); 5] = [
+const OPERATIONS: [(&str, &str); 6] = [
     ("CreateItem", "Graph.CreateEvent"),
     ("UpdateItem", "Graph.UpdateEvent"),
+    ("DeleteItem", "Graph.DeleteEvent"),
     ("GetItem", "Graph.GetEvent"),
     ("FindItem", "Graph.ListEvents"),
     ("SyncFolderItems", "Graph.CalendarViewDelta"),
@@ -61,6 +62,15 @@ impl Reach {
         self == Reach::Ews
     }
 
+    /// Whether this mailbox is reached by Graph, which mails the guests of a meeting by itself.
+    pub fn by_graph(self, mailbox: &str) -> bool {
+        match self {
+            Reach::Ews => false,
+            Reach::Graph => true,
+            Reach::Hybrid => ONLINE.contains(&mailbox),
+        }
+    }
+
     /// How many servers that is.
     pub fn servers(self) -> usize {
         if self == Reach::Hybrid { 2 } else { 1 }
@@ -73,11 +83,7 @@ impl Reach {
 
     /// The same in another mailbox.
     pub fn operation_of<'n>(self, ews: &'n str, mailbox: Option<&str>) -> &'n str {
-        let by_graph = match self {
-            Reach::Ews => false,
-            Reach::Graph => true,
-            Reach::Hybrid => mailbox.is_none_or(|mailbox| ONLINE.contains(&mailbox)),
-        };
+        let by_graph = self.by_graph(mailbox.unwrap_or(ONLINE[0]));
         OPERATIONS.iter().find(|(known, _)| by_graph && *known == ews).map_or(ews, |(_, graph)| graph)
     }
 

@@ -23,7 +23,7 @@ use crate::host::{AheadClock, Mails, Reach, Servers, post};
 const PASSES_MAX: usize = 60;
 /// Brake, cap and watch for fights have tests of their own; here they would only stand in the way.
 const SYNC: &str = "[sync]\ndelete_count = 100000\ndelete_count_overall = 100000\nmail_cap = 1000000\nreturns_max = 40\n\
-    rewrites_max = 40\n[recording]\ncalls = 40\n";
+    rewrites_max = 40\n[recording]\nenabled = false\n";
 
 /// A store that dies: commit number `left` and all later ones are refused, as if the process had ended before them.
 #[derive(Debug)]
@@ -89,13 +89,15 @@ pub struct Stage {
     pub(super) tagged: bool,
     /// Rules were swapped: with the ledger lost, what they made of the past could not be told from what people typed.
     pub(super) swapped: bool,
+    /// A pair differs, as it should: with the ledger lost, nobody could tell from what.
+    pub(super) uneven: bool,
     /// Each text that is typed is another one.
     pub(super) texts: u64,
     pub(super) typed: BTreeMap<Slot, Typed>,
     /// Subjects of what people deleted or cancelled since the last rest.
     pub(super) doomed: BTreeSet<String>,
     /// Items of Exchange by the CRM's id, as of the last rest.
-    pub(super) pairs: BTreeMap<String, (usize, String)>,
+    pub(super) pairs: BTreeMap<String, truth::Place>,
     pub(super) wanted: Option<Wanted>,
 }
 
@@ -131,6 +133,7 @@ impl Stage {
             app: None,
             tagged: false,
             swapped: false,
+            uneven: false,
             texts: 0,
             typed: BTreeMap::new(),
             doomed: BTreeSet::new(),
@@ -259,7 +262,7 @@ impl Stage {
         }
         self.check_truth().await?;
         match self.wanted.take() {
-            Some(Wanted::LoseData) if !self.swapped => {
+            Some(Wanted::LoseData) if !self.swapped && !self.uneven => {
                 self.app = None;
                 self.store = Arc::new(MemoryStore::default());
                 self.open(self.store.clone(), "").await?;
@@ -305,22 +308,24 @@ impl Stage {
     /// Both sides show the same, nothing is lost, and what was typed on one side alone stands on both.
     async fn check_truth(&mut self) -> Outcome {
         let (crm, exchange) = (truth::crm(&self.crm).await, truth::exchange(&self.outlooks).await);
-        if let Some(lines) = truth::differences(&crm, &exchange) {
-            return Err(format!("the sides differ:\n{lines}"));
-        }
+        let matched = truth::match_up(&crm, &exchange, self.servers.reach);
+        self.pairs = matched.map_err(|lines| format!("the sides differ:\n{lines}"))?;
         let pairs = self.app()?.pairs();
         if pairs != crm.len() as u64 {
             return Err(format!("{} appointments, and the ledger counts {pairs} pairs", crm.len()));
         }
-        let by_subject: BTreeMap<&str, &String> = crm.iter().map(|(id, shown)| (shown.subject.as_str(), id)).collect();
+        self.uneven = self.pairs.iter().any(|(id, at)| {
+            let shown = crm.get(id).map(|shown| Shown { complete: false, ..shown.clone() });
+            shown.as_ref() != exchange.get(at)
+        });
+        let rows: BTreeMap<&truth::Place, &String> = self.pairs.iter().map(|(id, at)| (at, id)).collect();
         // What was typed in Outlook before anybody knew the two for a pair belongs to the CRM's row.
         let mut all: BTreeMap<Slot, Typed> = BTreeMap::new();
         for (slot, typed) in std::mem::take(&mut self.typed) {
-            let shown = match &slot {
-                Slot::Crm(id) => crm.get(id),
-                Slot::Exchange(who, id) => exchange.get(&(*who, id.clone())),
+            let row = match &slot {
+                Slot::Crm(_) => None,
+                Slot::Exchange(who, id) => rows.get(&(*who, id.clone())).map(|id| Slot::Crm((*id).clone())),
             };
-            let row = shown.and_then(|shown| by_subject.get(shown.subject.as_str())).map(|id| Slot::Crm((*id).clone()));
             all.entry(row.unwrap_or(slot)).or_default().join(typed);
         }
         // Whoever was renamed on the way is the same: subjects that one appointment bore belong together.
@@ -342,10 +347,6 @@ impl Stage {
                 Some(shown) => check_typed(slot, typed, shown)?,
             }
         }
-        self.pairs = exchange
-            .iter()
-            .filter_map(|(at, shown)| Some(((*by_subject.get(shown.subject.as_str())?).clone(), at.clone())))
-            .collect();
         // From now on each of them must stay until somebody deletes it.
         self.typed = crm
             .into_iter()

@@ -7,6 +7,7 @@ use chrono_tz::Europe::Berlin;
 
 use crate::crm::{Crm, Row};
 use crate::ews::{Meeting, Outlook};
+use crate::host::Reach;
 use crate::user::{MARY, SUSAN, TERRY, WILLIAM};
 
 /// The tag of the rule that comes and goes.
@@ -28,6 +29,8 @@ pub struct Shown {
     pub location: String,
     pub text: String,
     pub private: bool,
+    /// What is complete stays as it was for those who met: nothing is written that would mail them.
+    pub complete: bool,
     pub organizer: String,
     pub people: BTreeSet<String>,
 }
@@ -111,6 +114,7 @@ fn of_row(row: &Row, links: &[Row]) -> Shown {
         location: row.text("Comm_Location"),
         text: row.text("Comm_Note").replace("\r\n", "\n").trim_end().to_owned(),
         private: row.text("Comm_Private") == "Y",
+        complete: row.text("Comm_Status") == "Complete",
         organizer,
         people,
     }
@@ -148,21 +152,52 @@ pub fn of_item(item: &Meeting, who: usize) -> Shown {
         location: item.location.clone(),
         text: item.body.replace("\r\n", "\n").trim_end().to_owned(),
         private: item.sensitivity == "Private",
+        complete: false,
         organizer: address(who),
         people: item.attendees.iter().map(|(address, _)| address.clone()).filter(|one| *one != address(who)).collect(),
     }
 }
 
-/// Appointments that only one side shows, in words; nothing if both show the same.
-pub fn differences(crm: &BTreeMap<String, Shown>, exchange: &BTreeMap<(usize, String), Shown>) -> Option<String> {
-    let mut left: Vec<(&(usize, String), &Shown)> = exchange.iter().collect();
-    let mut lines = Vec::new();
-    for (id, shown) in crm {
-        match left.iter().position(|(_, other)| *other == shown) {
-            Some(at) => drop(left.swap_remove(at)),
-            None => lines.push(format!("only the CRM shows {id}: {shown:?}")),
+/// An item by the place of its mailbox and its id.
+pub type Place = (usize, String);
+
+/// Whether both sides show the same appointment. Exchange knows nothing of what is complete; and a server that mails by itself is
+/// told nothing of it that its guests would hear of.
+fn alike(crm: &Shown, exchange: &Shown, reach: Reach) -> bool {
+    let mut expected = Shown { complete: false, ..crm.clone() };
+    let meets = !(crm.people.is_empty() && exchange.people.is_empty());
+    if crm.complete && meets && reach.by_graph(&crm.organizer) {
+        expected.subject.clone_from(&exchange.subject);
+        expected.time.clone_from(&exchange.time);
+        expected.location.clone_from(&exchange.location);
+        expected.text.clone_from(&exchange.text);
+        expected.people.clone_from(&exchange.people);
+    }
+    expected == *exchange
+}
+
+/// Which item of Exchange shows what a row of the CRM shows: each exactly one. Otherwise in words what only one side shows.
+pub fn match_up(
+    crm: &BTreeMap<String, Shown>,
+    exchange: &BTreeMap<Place, Shown>,
+    reach: Reach,
+) -> Result<BTreeMap<String, Place>, String> {
+    let mut left: BTreeMap<&Place, &Shown> = exchange.iter().collect();
+    let mut pairs = BTreeMap::new();
+    // What is the same in everything first: it leaves less to choose from.
+    for exactly in [true, false] {
+        for (id, shown) in crm {
+            let fits = |other: &Shown| alike(shown, other, reach) && (!exactly || other.subject == shown.subject);
+            if !pairs.contains_key(id)
+                && let Some(at) = left.iter().find_map(|(at, other)| fits(other).then_some(*at))
+            {
+                left.remove(at);
+                pairs.insert(id.clone(), at.clone());
+            }
         }
     }
+    let alone = crm.iter().filter(|(id, _)| !pairs.contains_key(*id));
+    let mut lines: Vec<String> = alone.map(|(id, shown)| format!("only the CRM shows {id}: {shown:?}")).collect();
     lines.extend(left.iter().map(|((who, _), shown)| format!("only Exchange shows in {}: {shown:?}", PEOPLE[*who].0)));
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    if lines.is_empty() { Ok(pairs) } else { Err(lines.join("\n")) }
 }

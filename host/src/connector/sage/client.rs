@@ -137,7 +137,7 @@ impl Client {
     async fn send(&self, act: &str, request: Request) -> Result<Option<Json>, Error> {
         let request = request.basic(&self.login, &self.password).accept("application/json");
         let answer = self.http.send(request).await.map_err(|error| error.during(act))?;
-        let json = serde_json::from_slice::<Json>(&answer.body).ok();
+        let json = std::str::from_utf8(&answer.body).ok().and_then(|text| text.parse::<Json>().ok());
         let diagnosis = json.as_ref().and_then(Diagnosis::from_json);
         if let Some(problem) = answer.problem() {
             let problem = match (&diagnosis, problem) {
