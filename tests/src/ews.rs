@@ -33,6 +33,8 @@ pub struct Meeting {
     /// `None` if no reminder is set.
     pub reminder: Option<u32>,
     pub my_response: String,
+    /// `Single`, `Occurrence`, `Exception` or `RecurringMaster`.
+    pub kind: String,
     pub organizer: String,
     /// Address and response type, sorted.
     pub attendees: Vec<(String, String)>,
@@ -267,12 +269,7 @@ impl Outlook {
                  <m:ParentFolderIds><t:DistinguishedFolderId Id=\"calendar\"/></m:ParentFolderIds></m:FindItem>",
             )
             .await;
-        let document = Document::parse(&answer).expect("well-formed answer");
-        document
-            .descendants()
-            .filter(|node| node.has_tag_name((TYPES, "ItemId")))
-            .map(|node| attribute(node, "Id"))
-            .collect()
+        item_ids(&answer)
     }
 
     /// A weekly or other series of one hour in Berlin's time. `recurrence` is the inner XML of its element.
@@ -308,6 +305,17 @@ impl Outlook {
 
     /// What the calendar shows between two instants, occurrences of series each by itself, in the order of their start.
     pub async fn view(&self, from: &str, until: &str) -> Vec<Meeting> {
+        let ids = self.ids_between(from, until).await;
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let mut shown = meetings(&self.call(&get_item(&ids)).await);
+        shown.sort_by(|one, other| one.start.cmp(&other.start));
+        shown
+    }
+
+    /// The ids of what the calendar shows between two instants, occurrences of series each by itself.
+    pub async fn ids_between(&self, from: &str, until: &str) -> Vec<String> {
         let answer = self
             .done(&format!(
                 "<m:FindItem Traversal=\"Shallow\"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>\
@@ -315,18 +323,7 @@ impl Outlook {
                  <m:ParentFolderIds><t:DistinguishedFolderId Id=\"calendar\"/></m:ParentFolderIds></m:FindItem>"
             ))
             .await;
-        let document = Document::parse(&answer).expect("well-formed answer");
-        let ids: Vec<String> = document
-            .descendants()
-            .filter(|node| node.has_tag_name((TYPES, "ItemId")))
-            .map(|node| attribute(node, "Id"))
-            .collect();
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        let mut shown = meetings(&self.call(&get_item(&ids)).await);
-        shown.sort_by(|one, other| one.start.cmp(&other.start));
-        shown
+        item_ids(&answer)
     }
 
     /// The calendar item with this subject; panics if there are several.
@@ -375,6 +372,7 @@ fn meeting(item: Node<'_, '_>) -> Meeting {
         sensitivity: text("Sensitivity"),
         reminder: (text("ReminderIsSet") == "true").then(|| text("ReminderMinutesBeforeStart").parse().unwrap_or(0)),
         my_response: text("MyResponseType"),
+        kind: text("CalendarItemType"),
         organizer: child("Organizer").map(|node| inner(node, "EmailAddress").to_lowercase()).unwrap_or_default(),
         attendees,
         categories: child("Categories")
@@ -399,6 +397,15 @@ fn inner(node: Node<'_, '_>, name: &str) -> String {
 
 fn attribute(node: Node<'_, '_>, name: &str) -> String {
     node.attribute(name).unwrap_or_default().to_owned()
+}
+
+fn item_ids(answer: &str) -> Vec<String> {
+    let document = Document::parse(answer).expect("well-formed answer");
+    document
+        .descendants()
+        .filter(|node| node.has_tag_name((TYPES, "ItemId")))
+        .map(|node| attribute(node, "Id"))
+        .collect()
 }
 
 fn item_id(answer: &str) -> (String, String) {

@@ -8,6 +8,7 @@
 mod act;
 mod people;
 mod play;
+mod series;
 mod stage;
 mod truth;
 

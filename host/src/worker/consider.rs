@@ -204,7 +204,8 @@ impl Worker {
             (decision.merged, decision.kept) = self.merge(&decision, &crm, &exchange, changes).await?;
         }
         decision.answers = self.answers(&decision);
-        decision.mail = self.mail(&decision, past, changes);
+        // What people changed while a copy was made and not recorded is told like any other change.
+        decision.mail = self.mail(&decision, past, changes, linked || begun.is_some());
         self.withhold(&mut decision);
         Ok(decision)
     }
@@ -393,11 +394,10 @@ impl Worker {
         Ok(())
     }
 
-    fn mail(&self, decision: &Decision, past: bool, changes: &[Change]) -> MailPlan {
+    fn mail(&self, decision: &Decision, past: bool, changes: &[Change], linked: bool) -> MailPlan {
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
         let allowed = !past && permitted && self.settings.exchange_invites;
-        let linked = decision.entry.as_ref().is_some_and(|entry| entry.crm.is_some() && entry.exchange.is_some());
         let shown = decision.view.exchange.present();
         match &decision.op {
             Op::Create { on: Side::Exchange, .. } => decision

@@ -38,7 +38,12 @@ async fn main() -> ExitCode {
     match storm::run(course, news).await {
         Ok(told) => {
             let rate = told.steps as f64 / began.elapsed().as_secs_f64();
-            println!("held: {told:?} in {:.0?} ({rate:.1} steps a second), seed {}, by {}", began.elapsed(), course.seed, course.reach);
+            println!(
+                "held: {told:?} in {:.0?} ({rate:.1} steps a second), seed {}, by {}",
+                began.elapsed(),
+                course.seed,
+                course.reach
+            );
             ExitCode::SUCCESS
         }
         Err(broken) => {

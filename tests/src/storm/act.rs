@@ -49,6 +49,26 @@ pub enum Act {
         zone: usize,
         all_day: bool,
     },
+    /// A series made in Outlook.
+    BookSeries {
+        who: Who,
+        day: i64,
+        hour: u32,
+        people: u8,
+        pattern: usize,
+    },
+    /// What the CRM's page for recurring appointments leaves.
+    CrmBookSeries {
+        who: Who,
+        day: i64,
+        hour: u32,
+        people: u8,
+        pattern: usize,
+    },
+    /// All that is left of a series made in the CRM gets another place.
+    CrmSetSeries {
+        pick: usize,
+    },
     Set {
         pick: usize,
         what: Set,
@@ -219,7 +239,10 @@ impl Act {
             31..34 => Act::CrmDelete { pick },
             34..37 => Act::CrmInvite { pick, who },
             37..39 => Act::CrmUninvite { pick, who },
-            39..47 => Act::Book { who, day, hour, people, guest, zone: random.random_range(0..6), all_day },
+            39 => Act::BookSeries { who, day, hour, people, pattern: random.random_range(0..5) },
+            40 => Act::CrmBookSeries { who, day, hour, people, pattern: random.random_range(0..5) },
+            41 => Act::CrmSetSeries { pick },
+            42..47 => Act::Book { who, day, hour, people, guest, zone: random.random_range(0..6), all_day },
             47..62 => Act::Set { pick, what: Set::random(random, false) },
             62..65 => Act::Delete { pick, tell: random.random_bool(0.7) },
             65..69 => Act::People { pick, people, guest },

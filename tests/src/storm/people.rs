@@ -11,6 +11,8 @@ use crate::crm::Booking;
 use crate::ews::{TO_ALL, TO_NONE};
 use crate::time::{day, utc};
 
+/// What an item is called that is part of no series.
+const SINGLE: &str = "Single";
 const ZONES: [&str; 6] = [
     "W. Europe Standard Time",
     "Eastern Standard Time",
@@ -47,9 +49,15 @@ impl Stage {
     pub(super) async fn crm_set(&mut self, pick: usize, what: Set) {
         let Some(id) = self.crm_pick(pick).await else { return };
         let slot = Slot::Crm(id.clone());
-        if let Some(row) = self.crm.get("Communication", &id).await {
+        let row = self.crm.get("Communication", &id).await;
+        if let Some(row) = &row {
             self.typed(slot.clone()).subjects.insert(row.text("Comm_Subject"));
         }
+        let occurrence = row.filter(|row| !row.text("Comm_RecurrenceId").is_empty());
+        let what = match what {
+            Set::AllDay { .. } if occurrence.is_some() => Set::Location,
+            other => other,
+        };
         let columns = match what {
             Set::Subject => {
                 let text = self.text("Subject");
@@ -67,8 +75,9 @@ impl Stage {
                 json!({"Comm_Note": text})
             }
             Set::Time { day: ahead, hour } => {
-                let (start, end) =
-                    (format!("{}T{hour:02}:00:00", day(ahead)), format!("{}T{hour:02}:45:00", day(ahead)));
+                // An occurrence stays on its day: Exchange lets none pass another.
+                let date = occurrence.map_or_else(|| day(ahead), |row| row.text("Comm_DateTime")[..10].to_owned());
+                let (start, end) = (format!("{date}T{hour:02}:00:00"), format!("{date}T{hour:02}:45:00"));
                 self.note(slot, Field::Time, wall(&start, &end));
                 json!({"Comm_DateTime": start, "Comm_ToDateTime": end, "Comm_IsAllDayEvent": null})
             }
@@ -87,8 +96,12 @@ impl Stage {
     pub(super) async fn crm_invite(&mut self, pick: usize, who: usize, come: bool) {
         let Some(id) = self.crm_pick(pick).await else { return };
         let user = PEOPLE[who].1;
+        let Some(row) = self.crm.get("Communication", &id).await else { return };
+        if !row.text("Comm_RecurrenceId").is_empty() {
+            // Whoever comes to a series comes to all of it.
+            return;
+        }
         let links = self.crm.links(&id).await;
-        let organizer = self.crm.get("Communication", &id).await.map(|row| row.text("Comm_Organizer"));
         let own = links.iter().find(|link| link.text("CmLi_Comm_UserId") == user);
         match (own, come) {
             (None, true) => {
@@ -96,7 +109,7 @@ impl Stage {
                 let link = json!({"CmLi_Comm_CommunicationId": number(&id), "CmLi_Comm_UserId": number(user)});
                 self.crm.post("Comm_Link", &link).await;
             }
-            (Some(link), false) if organizer.as_deref() != Some(user) => self.crm.delete("Comm_Link", &link.id()).await,
+            (Some(link), false) if row.text("Comm_Organizer") != user => self.crm.delete("Comm_Link", &link.id()).await,
             _ => {}
         }
     }
@@ -130,9 +143,19 @@ impl Stage {
     }
 
     pub(super) async fn set_in_outlook(&mut self, pick: usize, what: Set) {
-        let Some((who, item)) = self.pick(pick).await else { return };
+        let Some((who, item)) = self.pick(pick, pick % 3 == 0).await else { return };
+        let what = match what {
+            Set::Time { .. } | Set::AllDay { .. } if item.kind == truth::MASTER => Set::Location,
+            other => other,
+        };
         let (slot, outlook) = (Slot::Exchange(who, item.id.clone()), self.outlooks[who].clone());
-        self.typed(slot.clone()).subjects.insert(truth::of_item(&item, who).subject);
+        let subject = truth::of_item(&item, who).subject;
+        self.typed(slot.clone()).subjects.insert(subject.clone());
+        if item.kind == truth::MASTER {
+            return self.set_series_in_outlook(who, &item, subject, what).await;
+        }
+        // An occurrence stays on its day: Exchange lets none pass another.
+        let single = item.kind == SINGLE;
         let id = item.id;
         match what {
             Set::Subject => {
@@ -151,7 +174,8 @@ impl Stage {
                 self.note(slot, Field::Text, text);
             }
             Set::Time { day: ahead, hour } => {
-                let (start, end) = (utc(&day(ahead), hour), utc(&day(ahead), hour + 1));
+                let date = if single { day(ahead) } else { truth::date(&item.start) };
+                let (start, end) = (utc(&date, hour), utc(&date, hour + 1));
                 outlook.set_times(&id, &start, &end, false).await;
                 let time = truth::hours(start.parse().unwrap_or_default(), end.parse().unwrap_or_default());
                 self.note(slot, Field::Time, time);
@@ -161,7 +185,7 @@ impl Stage {
     }
 
     pub(super) async fn people_in_outlook(&mut self, pick: usize, people: u8, guest: bool) {
-        let Some((who, item)) = self.pick(pick).await else { return };
+        let Some((who, item)) = self.pick(pick, true).await else { return };
         let (list, _) = attendees(who, people, guest);
         if !list.is_empty() {
             self.outlooks[who].set(&item.id, "calendar:RequiredAttendees", &list, TO_ALL).await;
@@ -174,7 +198,7 @@ fn wall(start: &str, end: &str) -> String {
 }
 
 /// The element with the people, and whom to tell.
-fn attendees(organizer: usize, people: u8, guest: bool) -> (String, &'static str) {
+pub(super) fn attendees(organizer: usize, people: u8, guest: bool) -> (String, &'static str) {
     let others = (0..PEOPLE.len()).filter(|who| *who != organizer && people & (1 << who) != 0).map(truth::address);
     let all: BTreeSet<String> = others.chain(guest.then(|| GUEST.to_owned())).collect();
     if all.is_empty() {

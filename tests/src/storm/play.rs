@@ -41,11 +41,14 @@ impl Stage {
             Act::Book { .. } => self.book(act).await,
             Act::Set { pick, what } => self.set_in_outlook(*pick, *what).await,
             Act::Delete { pick, tell } => {
-                if let Some((who, item)) = self.pick(*pick).await {
+                if let Some((who, item)) = self.pick(*pick, pick % 3 == 0).await {
                     self.doomed.insert(truth::of_item(&item, who).subject);
                     self.outlooks[who].delete(&item.id, if *tell { TO_ALL } else { TO_NONE }).await;
                 }
             }
+            Act::BookSeries { .. } => self.book_series(act).await,
+            Act::CrmBookSeries { .. } => self.crm_book_series(act).await,
+            Act::CrmSetSeries { pick } => self.crm_set_series(*pick).await,
             Act::People { pick, people, guest } => self.people_in_outlook(*pick, *people, *guest).await,
             Act::Respond { who, pick, answer } => {
                 if let Some(copy) = self.copy(*who, *pick).await {
@@ -133,23 +136,24 @@ impl Stage {
         (!ids.is_empty()).then(|| ids.swap_remove(pick % ids.len()))
     }
 
-    /// An item of somebody's own calendar that is the organizer's.
-    pub(super) async fn pick(&self, pick: usize) -> Option<(usize, Meeting)> {
+    /// An item of somebody's own calendar that is the organizer's: a series as a whole, or one of the days that show.
+    pub(super) async fn pick(&self, pick: usize, whole: bool) -> Option<(usize, Meeting)> {
         let who = pick % PEOPLE.len();
-        Some((who, self.item(who, pick / PEOPLE.len(), true).await?))
+        Some((who, self.item(who, pick / PEOPLE.len(), true, whole).await?))
     }
 
     /// Somebody's copy of another's meeting.
     pub(super) async fn copy(&self, who: usize, pick: usize) -> Option<Meeting> {
-        self.item(who, pick, false).await
+        self.item(who, pick, false, true).await
     }
 
     /// The picked item of a calendar, or the next one behind it that is the owner's own, or is not.
-    async fn item(&self, who: usize, pick: usize, own: bool) -> Option<Meeting> {
-        let ids = self.outlooks[who].ids().await;
+    async fn item(&self, who: usize, pick: usize, own: bool, whole: bool) -> Option<Meeting> {
+        let outlook = &self.outlooks[who];
+        let ids = if whole { outlook.ids().await } else { outlook.ids_between(&truth::from(), &truth::until()).await };
         let from = pick % ids.len().max(1);
         for id in ids.iter().cycle().skip(from).take(ids.len()) {
-            let item = self.outlooks[who].meeting(id).await?;
+            let item = outlook.meeting(id).await?;
             if own == (item.organizer == truth::address(who) || item.organizer.is_empty()) {
                 return Some(item);
             }
@@ -157,4 +161,3 @@ impl Stage {
         None
     }
 }
-

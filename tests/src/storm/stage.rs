@@ -22,7 +22,7 @@ use crate::host::{AheadClock, Mails, Reach, Servers, post};
 /// Passes within which a story must come to rest.
 const PASSES_MAX: usize = 60;
 /// Brake, cap and watch for fights have tests of their own; here they would only stand in the way.
-const SYNC: &str = "[sync]\ndelete_count = 100000\ndelete_count_overall = 100000\nmail_cap = 1000000\nreturns_max = 40\n\
+const SYNC: &str = "[sync]\nseries_days = 90\ndelete_count = 100000\ndelete_count_overall = 100000\nmail_cap = 1000000\nreturns_max = 40\n\
     rewrites_max = 40\n[recording]\nenabled = false\n";
 
 /// A store that dies: commit number `left` and all later ones are refused, as if the process had ended before them.
@@ -91,11 +91,15 @@ pub struct Stage {
     pub(super) swapped: bool,
     /// A pair differs, as it should: with the ledger lost, nobody could tell from what.
     pub(super) uneven: bool,
+    /// Numbers of series made in the CRM.
+    pub(super) recurrences: i64,
     /// Each text that is typed is another one.
     pub(super) texts: u64,
     pub(super) typed: BTreeMap<Slot, Typed>,
     /// Subjects of what people deleted or cancelled since the last rest.
     pub(super) doomed: BTreeSet<String>,
+    /// Subjects of series that were changed as a whole since the last rest: what then stands in which occurrence is left open.
+    pub(super) spread: BTreeSet<String>,
     /// Items of Exchange by the CRM's id, as of the last rest.
     pub(super) pairs: BTreeMap<String, truth::Place>,
     pub(super) wanted: Option<Wanted>,
@@ -134,9 +138,11 @@ impl Stage {
             tagged: false,
             swapped: false,
             uneven: false,
+            recurrences: 0,
             texts: 0,
             typed: BTreeMap::new(),
             doomed: BTreeSet::new(),
+            spread: BTreeSet::new(),
             pairs: BTreeMap::new(),
             wanted: None,
         };
@@ -165,8 +171,8 @@ impl Stage {
         let mut more = format!("{zone}{SYNC}");
         if self.tagged {
             more = format!("rules_dir = \"{}\"\n{more}", self.rules.display());
-            for (file, _) in daybridge::plugin::default_rules() {
-                more.push_str(&format!("[[rules]]\nfile = \"{file}\"\n"));
+            for rule in daybridge::plugin::default_chain() {
+                more.push_str(&format!("[[rules]]\nfile = \"{}\"\n", rule.file));
             }
             more.push_str(&format!("[[rules]]\nfile = \"subject-tag.wasm\"\nsettings = {{ tag = \"{TAG}\" }}\n"));
         }
@@ -311,8 +317,10 @@ impl Stage {
         let matched = truth::match_up(&crm, &exchange, self.servers.reach);
         self.pairs = matched.map_err(|lines| format!("the sides differ:\n{lines}"))?;
         let pairs = self.app()?.pairs();
-        if pairs != crm.len() as u64 {
-            return Err(format!("{} appointments, and the ledger counts {pairs} pairs", crm.len()));
+        // A series is one of the ledger's, and so is each of its occurrences.
+        let series = truth::series(&self.outlooks).await;
+        if pairs != crm.len() as u64 + series {
+            return Err(format!("{} appointments, {series} series, and the ledger counts {pairs} pairs", crm.len()));
         }
         self.uneven = self.pairs.iter().any(|(id, at)| {
             let shown = crm.get(id).map(|shown| Shown { complete: false, ..shown.clone() });
@@ -344,9 +352,11 @@ impl Stage {
             match shown {
                 _ if !typed.subjects.is_disjoint(&doomed) => {}
                 None => return Err(format!("{slot:?} vanished, and nobody deleted it: {typed:?}")),
+                Some(_) if !typed.subjects.is_disjoint(&self.spread) => {}
                 Some(shown) => check_typed(slot, typed, shown)?,
             }
         }
+        self.spread.clear();
         // From now on each of them must stay until somebody deletes it.
         self.typed = crm
             .into_iter()

@@ -8,6 +8,7 @@ use chrono_tz::Europe::Berlin;
 use crate::crm::{Crm, Row};
 use crate::ews::{Meeting, Outlook};
 use crate::host::Reach;
+use crate::time::{day, utc};
 use crate::user::{MARY, SUSAN, TERRY, WILLIAM};
 
 /// The tag of the rule that comes and goes.
@@ -15,6 +16,9 @@ pub const TAG: &str = "[CRM] ";
 /// Address, CRM id and mailbox name of the four.
 pub const PEOPLE: [(&str, &str); 4] =
     [("susan.maye", SUSAN), ("terry.smith", TERRY), ("mary.jones", MARY), ("william.dolan", WILLIAM)];
+/// What a series itself is called, as against its occurrences.
+pub const MASTER: &str = "RecurringMaster";
+const DAYS: i64 = 75;
 pub const GUEST: &str = "ann.lee@client.test";
 
 pub fn address(who: usize) -> String {
@@ -63,6 +67,12 @@ pub fn hours(start: DateTime<Utc>, end: DateTime<Utc>) -> String {
     format!("{} {}", start.format("%Y-%m-%dT%H:%M"), end.format("%Y-%m-%dT%H:%M"))
 }
 
+/// The date in Berlin of an instant as EWS writes it.
+pub fn date(instant: &str) -> String {
+    let instant: DateTime<Utc> = instant.parse().unwrap_or_default();
+    instant.with_timezone(&Berlin).date_naive().to_string()
+}
+
 /// A wall time of the CRM as the host is to read it.
 pub fn instant(wall: &str) -> Option<DateTime<Utc>> {
     let wall: NaiveDateTime = wall.parse().ok()?;
@@ -81,9 +91,9 @@ pub async fn crm(crm: &Crm) -> BTreeMap<String, Shown> {
 }
 
 fn of_row(row: &Row, links: &[Row]) -> Shown {
-    let day = |column: &str| row.text(column).split('T').next().unwrap_or_default().to_owned();
+    let date = |column: &str| row.text(column).split('T').next().unwrap_or_default().to_owned();
     let time = if row.text("Comm_IsAllDayEvent") == "Y" {
-        let (first, mut last) = (day("Comm_DateTime"), day("Comm_ToDateTime"));
+        let (first, mut last) = (date("Comm_DateTime"), date("Comm_ToDateTime"));
         if row.text("Comm_ToDateTime").ends_with("T00:00:00") && last > first {
             last = last
                 .parse::<chrono::NaiveDate>()
@@ -120,11 +130,20 @@ fn of_row(row: &Row, links: &[Row]) -> Shown {
     }
 }
 
-/// Every appointment that somebody of the four is the organizer of, by mailbox and item id.
+/// The days that are looked at: what people book lies within them, series may go on behind.
+pub fn from() -> String {
+    utc(&day(0), 0)
+}
+
+pub fn until() -> String {
+    utc(&day(DAYS), 0)
+}
+
+/// Every appointment and every occurrence that somebody of the four is the organizer of, by mailbox and item id.
 pub async fn exchange(outlooks: &[Outlook]) -> BTreeMap<(usize, String), Shown> {
     let mut all = BTreeMap::new();
     for (who, outlook) in outlooks.iter().enumerate() {
-        for item in outlook.calendar().await {
+        for item in outlook.view(&from(), &until()).await {
             if item.organizer == address(who) || item.organizer.is_empty() {
                 all.insert((who, item.id.clone()), of_item(&item, who));
             }
@@ -182,17 +201,19 @@ pub fn match_up(
     exchange: &BTreeMap<Place, Shown>,
     reach: Reach,
 ) -> Result<BTreeMap<String, Place>, String> {
+    let until = until();
+    let crm: Vec<(&String, &Shown)> = crm.iter().filter(|(_, shown)| shown.time < until).collect();
     let mut left: BTreeMap<&Place, &Shown> = exchange.iter().collect();
     let mut pairs = BTreeMap::new();
     // What is the same in everything first: it leaves less to choose from.
     for exactly in [true, false] {
-        for (id, shown) in crm {
+        for (id, shown) in &crm {
             let fits = |other: &Shown| alike(shown, other, reach) && (!exactly || other.subject == shown.subject);
-            if !pairs.contains_key(id)
+            if !pairs.contains_key(*id)
                 && let Some(at) = left.iter().find_map(|(at, other)| fits(other).then_some(*at))
             {
                 left.remove(at);
-                pairs.insert(id.clone(), at.clone());
+                pairs.insert((*id).clone(), at.clone());
             }
         }
     }
@@ -200,4 +221,15 @@ pub fn match_up(
     let mut lines: Vec<String> = alone.map(|(id, shown)| format!("only the CRM shows {id}: {shown:?}")).collect();
     lines.extend(left.iter().map(|((who, _), shown)| format!("only Exchange shows in {}: {shown:?}", PEOPLE[*who].0)));
     if lines.is_empty() { Ok(pairs) } else { Err(lines.join("\n")) }
+}
+
+/// How many series the four are the organizers of.
+pub async fn series(outlooks: &[Outlook]) -> u64 {
+    let mut count = 0;
+    for (who, outlook) in outlooks.iter().enumerate() {
+        let own = |item: &Meeting| item.organizer == address(who) || item.organizer.is_empty();
+        let masters = outlook.calendar().await.into_iter().filter(|item| item.kind == MASTER && own(item));
+        count += masters.count() as u64;
+    }
+    count
 }
