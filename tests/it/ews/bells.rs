@@ -111,7 +111,12 @@ async fn a_lost_subscription_is_made_anew_and_rings() {
     let lost =
         Fault { code: Some("ErrorSubscriptionNotFound".into()), ..Fault::new("GetStreamingEvents", Kind::Error) };
     sim.running.faults().add(lost).unwrap();
-    assert_eq!(ring(&sim, LIMIT).await, [susan(), terry()]);
+    // Each as soon as it may be subscribed again.
+    let mut rung = Vec::new();
+    while rung.len() < 2 {
+        rung.extend(ring(&sim, LIMIT).await);
+    }
+    assert_eq!(rung, [susan(), terry()]);
     sim.create(&draft("x"), &key(1), Mail::Silent).await;
     assert_eq!(ring(&sim, LIMIT).await, [susan()]);
 }

@@ -356,13 +356,13 @@ async fn mailboxes_and_sign_in_are_probed() {
 async fn throttling_names_the_wait() {
     let sim = Sim::start().await;
     let throttle = Fault {
-        back_off_ms: Some(4_500),
+        back_off_ms: Some(60_000),
         container: Some("susan.maye@example.test".into()),
         ..Fault::new("*", Kind::Throttle)
     };
     sim.running.faults().add(throttle).unwrap();
     let error = sim.connector.changed_since(&susan(), None).await.unwrap_err();
-    assert_eq!(error.problem, Problem::Throttled { after: Some(Duration::from_millis(4_500)) });
+    assert_eq!(error.problem, Problem::Throttled { after: Some(Duration::from_millis(60_000)) });
     let throttle = Fault {
         back_off_ms: Some(2_000),
         container: Some("susan.maye@example.test".into()),
@@ -372,13 +372,20 @@ async fn throttling_names_the_wait() {
     sim.connector.changed_since(&terry(), None).await.unwrap();
     sim.running.faults().clear();
 
-    let status = Fault { status: Some(503), retry_after_s: Some(7), ..Fault::new("*", Kind::Status) };
+    let status = Fault { status: Some(503), retry_after_s: Some(70), ..Fault::new("*", Kind::Status) };
     sim.running.faults().add(status).unwrap();
-    let error = sim.connector.changed_since(&susan(), None).await.unwrap_err();
-    assert_eq!(error.problem, Problem::Unreachable { after: Some(Duration::from_secs(7)) });
+    let error = sim.connector.changed_since(&terry(), None).await.unwrap_err();
+    assert_eq!(error.problem, Problem::Unreachable { after: Some(Duration::from_secs(70)) });
+    // Who was told to wait asks nothing, whatever the server would say by now.
+    let asked = sim.running.faults().counters().requests;
+    for busy in [susan(), terry()] {
+        let error = sim.connector.changed_since(&busy, None).await.unwrap_err();
+        assert!(matches!(error.problem, Problem::Throttled { after: Some(_) }), "{error:?}");
+    }
+    assert_eq!(sim.running.faults().counters().requests, asked);
     let full = Fault { code: Some("ErrorQuotaExceeded".into()), ..Fault::new("CreateItem", Kind::Error) };
     sim.running.faults().add(full).unwrap();
-    let error = sim.connector.create(&susan(), &draft("x"), &key(1), Mail::Silent).await.unwrap_err();
+    let error = sim.connector.create(&mailbox("mary.jones"), &draft("x"), &key(1), Mail::Silent).await.unwrap_err();
     assert_eq!(error.problem, Problem::Full);
 }
 
