@@ -39,9 +39,11 @@ async fn owner(ledger: &Ledger, stamp: &Key) -> Result<Key, LedgerError> {
 }
 
 /// Whether the pair under this key already has another item in the same place: a person copied the appointment, and the
-/// stamp came along. The copy is an appointment of its own.
+/// stamp came along. The copy is an appointment of its own; but one that appears while a creation was begun and never recorded is what
+/// the host made in the place of the lost one.
 async fn duplicated(ledger: &Ledger, key: &Key, at: &ItemRef) -> Result<bool, LedgerError> {
     let Some(entry) = ledger.get(key).await? else { return Ok(false) };
     let known = entry.side(at.side());
-    Ok(known.is_some_and(|known| known.at.container == at.container && known.at != *at))
+    let other = known.is_some_and(|known| known.at.container == at.container && known.at != *at);
+    Ok(other && ledger.begun(key).await?.is_none())
 }

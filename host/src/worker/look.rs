@@ -68,6 +68,13 @@ impl Worker {
         {
             crm = self.partner_in_crm(key, item).await?;
         }
+        let lost = entry.is_some_and(|entry| entry.crm.is_some()) && matches!(crm, Seen::Deleted | Seen::Absent);
+        if lost && exchange.present().is_some() && self.ledger.begun(key).await?.is_some() {
+            // One may have been made in the place of the lost one, and never recorded.
+            let server = self.servers.crm().clone();
+            let made = self.ask(&server, &Container::Crm, server.find_stamped(&Container::Crm, key)).await?;
+            crm = self.unpaired(made).await?.into_iter().next().map_or(crm, |item| Seen::Present(Box::new(item)));
+        }
         if let Some(item) = exchange.present() {
             copies.remove(&item.at);
         }
