@@ -3,6 +3,8 @@
 //! A story is told once for every request it makes of a server (the request is carried out, the answer never arrives, the
 //! process is gone) and once for every commit of the store (the commit and all later ones never happen).
 
+mod series;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +17,7 @@ use daybridge::store::{Batch, Durable, MemoryStore, Row, Store, StoreError, Tree
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::guests;
-use daybridge_tests::host::{Mails, Servers, post};
+use daybridge_tests::host::{Mails, Reach, Servers, post};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
 use daybridge_tests::wait::wait_for;
@@ -54,9 +56,13 @@ struct Stage {
 
 impl Stage {
     async fn set(engine: &Engine) -> Self {
+        Self::between(Servers::start().await, engine).await
+    }
+
+    async fn between(servers: Servers, engine: &Engine) -> Self {
         let stage = Self {
             engine: engine.clone(),
-            servers: Servers::start().await,
+            servers,
             store: Arc::new(MemoryStore::default()),
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
@@ -86,19 +92,21 @@ impl Stage {
         false
     }
 
-    /// One life that ends while a server holds an answer back: everything under way is dropped where it stands.
-    async fn live_until_held(&self) {
+    /// One life that ends while a server holds an answer back: everything under way is dropped where it stands. False if it
+    /// came to rest before.
+    async fn live_until_held(&self) -> bool {
         let order = SyncOrder::default();
         let held = wait_for("a held answer, or rest", || async {
             let held = self.servers.exchange.faults().pending().held + self.servers.crm.faults().pending().held;
             (held > 0).then_some(())
         });
-        tokio::select! {
-            () = held => {}
-            _ = self.live(self.store.clone(), &order) => {}
-        }
+        let died = tokio::select! {
+            () = held => true,
+            _ = self.live(self.store.clone(), &order) => false,
+        };
         self.servers.exchange.faults().clear();
         self.servers.crm.faults().clear();
+        died
     }
 
     async fn recover(&self) {
@@ -184,19 +192,19 @@ async fn killed_between_any_write_and_its_answer() {
         let (id, item) = stage.begin().await;
         if ["CreateItem", "POST Communication", "POST Comm_Link"].contains(&operation) {
             post(&faults, &hold).await;
-            stage.live_until_held().await;
+            assert!(stage.live_until_held().await, "{operation}");
         }
         stage.check_created(operation).await;
         stage.change(&id, &item).await;
         if ["UpdateItem", "PATCH Communication"].contains(&operation) {
             post(&faults, &hold).await;
-            stage.live_until_held().await;
+            assert!(stage.live_until_held().await, "{operation}");
         }
         stage.check_changed(operation).await;
         stage.remove(&id, &item).await;
         if operation == "DeleteItem" {
             post(&faults, &hold).await;
-            stage.live_until_held().await;
+            assert!(stage.live_until_held().await, "{operation}");
         }
         stage.check_removed(operation).await;
     }
@@ -216,5 +224,53 @@ async fn killed_before_any_commit_of_the_store() {
             assert!(left > 5, "the story must have commits to die at");
             return;
         }
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_between_a_create_and_its_record_is_told_to_the_guests() {
+    let stage = Stage::set(&guests::engine()).await;
+    let booking = Booking::at("Review", &day(10), 9, SUSAN).with_user(TERRY);
+    let id = stage.servers.crm().book(&booking).await;
+    let operation = stage.servers.reach.operation("CreateItem");
+    let faults = format!("{}_sim/faults", stage.servers.exchange.url());
+    post(&faults, &json!({"operation": operation, "kind": "hold"})).await;
+    assert!(stage.live_until_held().await);
+    assert_eq!(stage.servers.mails().await, Mails::new(1, 0, 0));
+    stage.servers.crm().patch("Communication", &id, &json!({"Comm_Note": "Bring the figures"})).await;
+    stage.recover().await;
+    let meeting = stage.servers.outlook("susan.maye").by_subject("Review").await.expect("one meeting");
+    assert_eq!(meeting.body.trim_end(), "Bring the figures");
+    assert_eq!(stage.servers.mails().await, Mails::new(1, 1, 0));
+}
+
+/// A row is made anew, and the host dies before its people are written: the meeting is there all the same, and so are they.
+async fn check_made_anew(reach: Reach) {
+    let stage = Stage::between(Servers::reached(reach).await, &guests::engine()).await;
+    let outlook = stage.servers.outlook("mary.jones");
+    let (start, end) = (utc(&day(10), 0), utc(&day(11), 0));
+    let id = outlook.book("Offsite", &start, &end, &["terry.smith@example.test"]).await;
+    assert!(stage.live(stage.store.clone(), &SyncOrder::default()).await);
+    let row = stage.servers.crm().appointments().await.remove(0);
+    stage.servers.crm().delete("Communication", &row.id()).await;
+    outlook.set_subject(&id, "Offsite, two days").await;
+    post(
+        &format!("{}_sim/faults", stage.servers.crm.url()),
+        &json!({"operation": "POST Communication", "kind": "hold"}),
+    )
+    .await;
+    assert!(stage.live_until_held().await, "{reach}");
+    stage.recover().await;
+    let meeting = outlook.by_subject("Offsite, two days").await;
+    assert!(meeting.is_some(), "{reach}: the meeting is there");
+    let rows = stage.servers.crm().appointments().await;
+    assert_eq!(rows.len(), 1, "{reach}");
+    assert_eq!(stage.servers.crm().links(&rows[0].id()).await.len(), 2, "{reach}");
+}
+
+#[tokio::test]
+async fn killed_between_a_row_made_anew_and_its_people() {
+    for reach in [Reach::Ews, Reach::Graph] {
+        check_made_anew(reach).await;
     }
 }

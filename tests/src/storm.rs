@@ -43,6 +43,8 @@ pub struct Course {
     pub at_a_time: usize,
     /// How the host reaches Exchange.
     pub reach: Reach,
+    /// With series, too.
+    pub series: bool,
 }
 
 /// What was told, and what came of it.
@@ -93,9 +95,10 @@ struct Failure {
 }
 
 /// The acts of an episode.
-pub fn acts(seed: u64, steps: usize) -> Vec<Act> {
+pub fn acts(seed: u64, steps: usize, series: bool) -> Vec<Act> {
     let mut random = SmallRng::seed_from_u64(seed);
-    (0..steps).map(|_| Act::random(&mut random)).collect()
+    let told = |act: &Act| series || !act.is_of_series();
+    std::iter::repeat_with(|| Act::random(&mut random)).filter(told).take(steps).collect()
 }
 
 /// Tells episodes until all steps are told.
@@ -108,7 +111,7 @@ pub async fn run(course: Course, mut news: impl FnMut(News<'_>)) -> Result<Told,
     let mut begun = (0..course.steps.div_ceil(per_episode)).map(|at| {
         let steps = per_episode.min(course.steps - at * per_episode);
         let seed = course.seed.wrapping_add(at as u64);
-        (seed, acts(seed, steps))
+        (seed, acts(seed, steps, course.series))
     });
     let mut running = JoinSet::new();
     let mut told = Told::default();

@@ -2,6 +2,7 @@
 
 mod from_crm;
 mod from_exchange;
+mod lost;
 
 use daybridge_tests::crm::Row;
 use daybridge_tests::ews::Meeting;

@@ -8,13 +8,15 @@ use daybridge_tests::storm::{self, Course, News};
 
 /// Steps of one episode unless told otherwise: enough for a few dozen appointments.
 const EPISODE: usize = 240;
-const USAGE: &str = "usage: storm [--exchange ews|graph|hybrid] [--steps N] [--seed X] [--episode N] [--at-a-time N]";
+const USAGE: &str =
+    "usage: storm [--exchange ews|graph|hybrid] [--series 0|1] [--steps N] [--seed X] [--episode N] [--at-a-time N]";
 
 #[expect(clippy::print_stdout, reason = "a command for people")]
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let mut course = Course { seed: 1, steps: 10_000, per_episode: EPISODE, at_a_time: 4, reach: Reach::Ews };
+    let mut course =
+        Course { seed: 1, steps: 10_000, per_episode: EPISODE, at_a_time: 4, reach: Reach::Ews, series: false };
     while let Some(name) = arguments.next() {
         let value = arguments.next().unwrap_or_default();
         if let ("--exchange", Ok(reach)) = (name.as_str(), value.parse()) {
@@ -26,6 +28,7 @@ async fn main() -> ExitCode {
             ("--steps", Some(value)) => course.steps = value as usize,
             ("--seed", Some(value)) => course.seed = value.into(),
             ("--episode", Some(value)) => course.per_episode = value as usize,
+            ("--series", Some(value)) => course.series = value > 0,
             ("--at-a-time", Some(value)) => course.at_a_time = value as usize,
             _ => {
                 println!("{USAGE}");

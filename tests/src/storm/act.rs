@@ -226,6 +226,10 @@ impl Set {
 }
 
 impl Act {
+    pub(super) fn is_of_series(&self) -> bool {
+        matches!(self, Act::BookSeries { .. } | Act::CrmBookSeries { .. } | Act::CrmSetSeries { .. })
+    }
+
     pub(super) fn random(random: &mut impl Rng) -> Self {
         let (who, pick) = (random.random_range(0..4), random.random_range(0..1000));
         let (day, hour) = (random.random_range(20..60), random.random_range(0..23));

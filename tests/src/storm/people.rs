@@ -150,10 +150,10 @@ impl Stage {
         };
         let (slot, outlook) = (Slot::Exchange(who, item.id.clone()), self.outlooks[who].clone());
         let subject = truth::of_item(&item, who).subject;
-        self.typed(slot.clone()).subjects.insert(subject.clone());
         if item.kind == truth::MASTER {
             return self.set_series_in_outlook(who, &item, subject, what).await;
         }
+        self.typed(slot.clone()).subjects.insert(subject);
         // An occurrence stays on its day: Exchange lets none pass another.
         let single = item.kind == SINGLE;
         let id = item.id;

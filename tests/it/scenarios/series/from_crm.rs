@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{at, rows, shown, starts};
 
 /// What the CRM's page for a recurring appointment leaves: one communication for each day, all with one recurrence id.
-async fn book(host: &TestHost, subject: &str, series: i64, days: &[String]) -> Vec<String> {
+pub(super) async fn book(host: &TestHost, subject: &str, series: i64, days: &[String]) -> Vec<String> {
     let mut ids = Vec::new();
     for day in days {
         let booking = Booking::at(subject, day, 9, SUSAN).with_user(TERRY).with("Comm_RecurrenceId", json!(series));
@@ -19,7 +19,7 @@ async fn book(host: &TestHost, subject: &str, series: i64, days: &[String]) -> V
     ids
 }
 
-fn days(offsets: impl IntoIterator<Item = i64>) -> Vec<String> {
+pub(super) fn days(offsets: impl IntoIterator<Item = i64>) -> Vec<String> {
     offsets.into_iter().map(day).collect()
 }
 
