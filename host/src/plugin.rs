@@ -4,8 +4,8 @@
 //! whatever a rule does, the host goes on and says which rule did it. A chain is immutable; [`Live`] replaces it whole.
 //! Must not know: connectors, queue, ledger.
 //!
-//! Code map: `bindings` and `contract` (its versions), `convert` (its types and the model's), `passage` (what a rule is
-//! shown), `limits`, `call` (one call), `load` (the gate), `script` (rules in JavaScript), `schema` (settings), `entry`
+//! Code map: `bindings` and `contract` (its versions), `convert` (its types and the model's), `passage` and `shown` (what a
+//! rule is shown), `limits`, `call` (one call), `load` (the gate), `script` (rules in JavaScript), `schema` (settings), `entry`
 //! (what the operator writes), `condition` (for which appointments a rule runs), `chain`, `lookup`, `observe` (who is told),
 //! `breaker`, `metrics`, `engine` (threads and clock), `compile` (in a process of its own), `cache` (compiled code on disk),
 //! `package` (building rules), `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old
@@ -45,6 +45,7 @@ pub mod recorder;
 pub mod replay;
 mod schema;
 pub mod script;
+mod shown;
 pub mod signature;
 mod watch_folder;
 

@@ -108,7 +108,7 @@ impl Field {
     }
 
     /// The name of a field that is no custom one; of those, what their names begin with.
-    const fn fixed_name(&self) -> &'static str {
+    pub const fn fixed_name(&self) -> &'static str {
         match self {
             Field::Subject => "subject",
             Field::Body => "body",

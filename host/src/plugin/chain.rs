@@ -304,7 +304,7 @@ impl Rules for Chain {
         }
         let (steps, id, direction) = (Arc::clone(&self.steps), call.id.to_owned(), call.direction);
         let (source, conflicts) = (call.source.clone(), conflicts.to_vec());
-        let ran = self.engine.run(move || run::resolve(&steps, &id, direction, &source, conflicts)).await;
+        let ran = self.engine.run(move || run::resolve(&steps, &id, direction, source, conflicts)).await;
         ran.unwrap_or_else(|busy| Err(Box::new(self.not_run("resolve", call.id, &busy)))).map_err(|fault| *fault)
     }
 

@@ -7,7 +7,6 @@
 mod v0_1;
 mod v0_2;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +19,7 @@ use super::bindings::daybridge::rules::types as wit;
 use super::bindings::exports::daybridge::rules::compiler::ScriptError;
 use super::call::State;
 use super::passage::{Passage, Reads};
+use super::shown;
 
 /// The package of the contract, with what stands between it and the name of an interface.
 pub const PACKAGE: &str = "daybridge:rules/";
@@ -172,7 +172,7 @@ impl Linked {
     }
 
     /// What `apply` is handed of an appointment, as this version wants it.
-    pub fn handed<'a>(&self, passage: &'a Passage, reads: &Reads) -> Handed<'a> {
+    pub fn handed<'a>(&self, passage: &'a Passage, reads: &'a Reads) -> Handed<'a> {
         match self.version {
             Version::V0_1 => Handed { source: passage.source(reads), draft: passage.whole_draft() },
             Version::V0_2 => Handed { source: passage.source(reads), draft: passage.difference(reads) },
@@ -182,8 +182,8 @@ impl Linked {
 
 /// The arguments of `apply` besides the call.
 pub struct Handed<'a> {
-    pub source: Cow<'a, [wit::Field]>,
-    pub draft: Vec<wit::Field>,
+    pub source: Vec<shown::Field<'a>>,
+    pub draft: Vec<shown::Field<'a>>,
 }
 
 /// An instance of a rule, whichever version of the contract it speaks.
@@ -205,8 +205,8 @@ impl Rule<'_> {
     /// # Errors
     /// The name of the first that takes or answers something else.
     pub fn check(&self, store: &mut Store<State>) -> Result<(), &'static str> {
-        type Apply<'a> = (&'a wit::Call, &'a [wit::Field], &'a [wit::Field]);
-        type Resolve<'a> = (&'a wit::Call, &'a [wit::Field], &'a [wit::Conflict]);
+        type Apply<'a> = (&'a wit::Call, &'a [shown::Field<'a>], &'a [shown::Field<'a>]);
+        type Resolve<'a> = (&'a wit::Call, &'a [shown::Field<'a>], &'a [shown::Conflict<'a>]);
         let Hooks { describe, apply, resolve, explain, match_user } = &self.linked.hooks;
         let (described, explained) = match self.linked.version {
             Version::V0_1 => (
@@ -253,15 +253,15 @@ impl Rule<'_> {
     }
 
     pub fn apply(&self, store: &mut Store<State>, call: &wit::Call, handed: &Handed<'_>) -> Answer<wit::Verdict> {
-        self.call(store, &self.linked.hooks.apply, (call, &*handed.source, handed.draft.as_slice()))
+        self.call(store, &self.linked.hooks.apply, (call, handed.source.as_slice(), handed.draft.as_slice()))
     }
 
     pub fn resolve(
         &self,
         store: &mut Store<State>,
         call: &wit::Call,
-        source: &[wit::Field],
-        conflicts: &[wit::Conflict],
+        source: &[shown::Field<'_>],
+        conflicts: &[shown::Conflict<'_>],
     ) -> Answer<Vec<wit::Resolution>> {
         self.call(store, &self.linked.hooks.resolve, (call, source, conflicts))
     }

@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate};
 
 use super::bindings::daybridge::rules::types as wit;
 use super::limits::clean;
 use crate::model::{
-    Address, Appointment, Attendee, AttendeeKind, Direction, Field, Importance, Link, Person, Recurrence, Response,
-    Scalar, Sensitivity, ShowAs, Span, Status, Time, User, UserId, Value, Zone,
+    Address, Attendee, AttendeeKind, Direction, Field, Importance, Link, Person, Recurrence, Response, Scalar,
+    Sensitivity, ShowAs, Status, Time, User, UserId, Value, Zone,
 };
-use crate::rules::{Conflict, Draft, Explanation, Failure, NextStep, Resolution};
+use crate::rules::{Conflict, Explanation, Failure, NextStep, Resolution};
 
-const REMOVED: &str = "removed";
-const MAIL_ALLOWED: &str = "mail-allowed";
+pub const REMOVED: &str = "removed";
+pub const MAIL_ALLOWED: &str = "mail-allowed";
 /// Of the source alone, and for reading only.
 pub const BODY_HTML: &str = "body-html";
 
@@ -29,48 +29,6 @@ pub fn direction(direction: Direction) -> wit::Direction {
 
 pub fn call(of: Direction, key: &str) -> wit::Call {
     wit::Call { direction: direction(of), key: key.to_owned(), more: Vec::new() }
-}
-
-/// The fields of an appointment that have a value.
-pub fn fields(appointment: &Appointment) -> Vec<wit::Field> {
-    let with_value = |name: Field| Some((appointment.get(&name), name)).filter(|(value, _)| *value != Value::Empty);
-    let mut fields: Vec<wit::Field> =
-        appointment.fields().filter_map(with_value).map(|(value, name)| field(&name, value)).collect();
-    fields.extend(body_html(appointment));
-    fields
-}
-
-pub fn field(field: &Field, value: Value) -> wit::Field {
-    wit::Field { name: field.name(), value: to_wit(value) }
-}
-
-/// The HTML an appointment's text came from, where its side has one.
-pub fn body_html(appointment: &Appointment) -> Option<wit::Field> {
-    let html = appointment.body.html.clone()?;
-    Some(wit::Field { name: BODY_HTML.to_owned(), value: wit::Value::Text(html) })
-}
-
-/// Says that a draft no longer has the HTML its source has.
-pub fn no_body_html() -> wit::Field {
-    wit::Field { name: BODY_HTML.to_owned(), value: wit::Value::Empty }
-}
-
-/// The fields of a draft, with what only drafts have.
-pub fn draft_fields(draft: &Draft) -> Vec<wit::Field> {
-    let mut fields = fields(&draft.appointment);
-    fields.push(flag(REMOVED, draft.removed));
-    fields.push(flag(MAIL_ALLOWED, draft.mail_allowed));
-    fields
-}
-
-/// What only drafts have, where it is another than at first.
-pub fn flags(removed: bool, mail_allowed: bool) -> impl Iterator<Item = wit::Field> {
-    let removed = removed.then(|| flag(REMOVED, true));
-    removed.into_iter().chain((!mail_allowed).then(|| flag(MAIL_ALLOWED, false)))
-}
-
-fn flag(name: &str, flag: bool) -> wit::Field {
-    wit::Field { name: name.to_owned(), value: wit::Value::Flag(flag) }
 }
 
 /// Edits of a draft, all of which can be made.
@@ -109,15 +67,6 @@ pub fn edits(mut mail_allowed: bool, edits: Vec<wit::Field>) -> Result<Edits, St
         all.names.push(name);
     }
     Ok(all)
-}
-
-pub fn conflict(conflict: &Conflict) -> wit::Conflict {
-    wit::Conflict {
-        field: conflict.field.name(),
-        base: to_wit(conflict.base.clone()),
-        crm: to_wit(conflict.crm.clone()),
-        exchange: to_wit(conflict.exchange.clone()),
-    }
 }
 
 /// What a rule decided, for the fields it was asked about; anything else is no answer to the question and is left out.
@@ -253,16 +202,6 @@ impl Weight for wit::Description {
     }
 }
 
-impl Weight for [wit::Conflict] {
-    fn weight(&self) -> u64 {
-        let each = |conflict: &wit::Conflict| {
-            let values = [&conflict.base, &conflict.crm, &conflict.exchange];
-            (conflict.field.len() + values.map(value_size).into_iter().sum::<usize>()) as u64
-        };
-        self.iter().map(each).sum()
-    }
-}
-
 impl Weight for wit::Failure {
     fn weight(&self) -> u64 {
         let texts = [&self.code, &self.class, &self.origin, &self.message, &self.hint, &self.appointment];
@@ -282,28 +221,6 @@ impl Weight for [wit::User] {
 
 fn named(name: &str) -> Result<Field, String> {
     Field::named(name).ok_or_else(|| format!("names field {}, which this version does not know", clean(name)))
-}
-
-fn to_wit(value: Value) -> wit::Value {
-    match value {
-        Value::Empty => wit::Value::Empty,
-        Value::Text(text) => wit::Value::Text(text),
-        Value::Body(body) => wit::Value::Text(body.text),
-        Value::Time(time) => wit::Value::Time(time_to_wit(time)),
-        Value::Person(one) => wit::Value::Person(person(one)),
-        Value::Attendees(list) => wit::Value::People(list.into_iter().map(attendee_to_wit).collect()),
-        Value::Minutes(minutes) => wit::Value::Number(minutes.into()),
-        Value::Sensitivity(value) => wit::Value::Text(word(&SENSITIVITIES, value)),
-        Value::ShowAs(value) => wit::Value::Text(word(&SHOW_AS, value)),
-        Value::Importance(value) => wit::Value::Text(word(&IMPORTANCES, value)),
-        Value::Status(value) => wit::Value::Text(word(&STATUSES, value)),
-        Value::Texts(texts) => wit::Value::Texts(texts),
-        Value::Recurrence(recurrence) => wit::Value::Text(recurrence.rule),
-        Value::Links(links) => wit::Value::Links(links.into_iter().map(link_to_wit).collect()),
-        Value::Scalar(Scalar::Text(text)) => wit::Value::Text(text),
-        Value::Scalar(Scalar::Number(number)) => wit::Value::Number(number),
-        Value::Scalar(Scalar::Flag(flag)) => wit::Value::Flag(flag),
-    }
 }
 
 /// A rule's value as the kind its field holds.
@@ -338,27 +255,6 @@ fn from_wit(field: &Field, value: wit::Value) -> Result<Value, String> {
     })
 }
 
-fn time_to_wit(time: Time) -> wit::Time {
-    match time {
-        Time::Timed(Span { start, end, zone }) => {
-            let local = |at: DateTime<Utc>| match zone {
-                Zone::Iana(zone) => at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false),
-                Zone::Unknown(_) => String::new(),
-            };
-            wit::Time::Timed(wit::Span {
-                start: start.timestamp(),
-                end: end.timestamp(),
-                local_start: local(start),
-                local_end: local(end),
-                zone: zone.name().to_owned(),
-            })
-        }
-        Time::AllDay { first, last } => {
-            wit::Time::AllDay(wit::Days { first: first.to_string(), last: last.to_string() })
-        }
-    }
-}
-
 fn time_from_wit(field: &Field, time: wit::Time) -> Result<Time, String> {
     match time {
         wit::Time::Timed(span) => {
@@ -385,27 +281,6 @@ fn time_from_wit(field: &Field, time: wit::Time) -> Result<Time, String> {
     }
 }
 
-fn attendee_to_wit(attendee: Attendee) -> wit::Attendee {
-    wit::Attendee {
-        name: attendee.person.name,
-        address: attendee.person.address.as_str().to_owned(),
-        user: attendee.user.map(|user| user.0),
-        kind: match attendee.kind {
-            AttendeeKind::Required => wit::AttendeeKind::Required,
-            AttendeeKind::Optional => wit::AttendeeKind::Optional,
-            AttendeeKind::Resource => wit::AttendeeKind::Resource,
-        },
-        response: match attendee.response {
-            Response::None => wit::Response::None,
-            Response::Tentative => wit::Response::Tentative,
-            Response::Accepted => wit::Response::Accepted,
-            Response::Declined => wit::Response::Declined,
-            Response::Organizer => wit::Response::Organizer,
-        },
-        responded: attendee.responded.map(|at| at.timestamp()),
-    }
-}
-
 fn attendee_from_wit(attendee: wit::Attendee) -> Attendee {
     Attendee {
         person: Person { name: attendee.name, address: Address::new(&attendee.address) },
@@ -424,10 +299,6 @@ fn attendee_from_wit(attendee: wit::Attendee) -> Attendee {
         },
         responded: attendee.responded.and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
     }
-}
-
-fn link_to_wit(Link { entity, id, name }: Link) -> wit::Link {
-    wit::Link { entity, id, name }
 }
 
 fn link_from_wit(wit::Link { entity, id, name }: wit::Link) -> Link {
@@ -457,8 +328,8 @@ pub const STATUSES: [(Status, &str); 4] = [
 ];
 
 /// The contract's word for a case. The tables above name every case; the tests prove it.
-pub fn word<T: PartialEq>(words: &[(T, &str)], value: T) -> String {
-    words.iter().find(|(case, _)| *case == value).map(|(_, word)| (*word).to_owned()).unwrap_or_default()
+pub fn word<T: PartialEq>(words: &[(T, &'static str)], value: T) -> &'static str {
+    words.iter().find(|(case, _)| *case == value).map(|(_, word)| *word).unwrap_or_default()
 }
 
 fn by_word<T: Copy>(field: &Field, words: &[(T, &str)], text: &str) -> Result<T, String> {
@@ -470,9 +341,12 @@ fn by_word<T: Copy>(field: &Field, words: &[(T, &str)], text: &str) -> Result<T,
 
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
+
     use super::*;
-    use crate::model::Body;
-    use crate::plugin::passage::Passage;
+    use crate::model::{Appointment, Body};
+    use crate::plugin::passage::{Passage, Reads};
+    use crate::plugin::shown;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -513,10 +387,60 @@ mod tests {
         full
     }
 
+    /// A field as a rule would find it, and send it back.
+    fn lifted(shown::Field { name, value }: shown::Field<'_>) -> wit::Field {
+        let value = match value {
+            shown::Value::Empty => wit::Value::Empty,
+            shown::Value::Text(text) => wit::Value::Text(text.to_owned()),
+            shown::Value::Flag(flag) => wit::Value::Flag(flag),
+            shown::Value::Number(number) => wit::Value::Number(number),
+            shown::Value::Decimal(number) => wit::Value::Decimal(number),
+            shown::Value::Texts(texts) => wit::Value::Texts(texts.to_vec()),
+            shown::Value::Time(shown::Time::Timed(span)) => wit::Value::Time(wit::Time::Timed(wit::Span {
+                start: span.start,
+                end: span.end,
+                zone: span.zone.to_owned(),
+                local_start: span.local_start,
+                local_end: span.local_end,
+            })),
+            shown::Value::Time(shown::Time::AllDay(shown::Days { first, last })) => {
+                wit::Value::Time(wit::Time::AllDay(wit::Days { first, last }))
+            }
+            shown::Value::Person(one) => {
+                wit::Value::Person(wit::Person { name: one.name.to_owned(), address: one.address.to_owned() })
+            }
+            shown::Value::People(people) => wit::Value::People(
+                people
+                    .into_iter()
+                    .map(|one| wit::Attendee {
+                        name: one.name.to_owned(),
+                        address: one.address.to_owned(),
+                        user: one.user.map(str::to_owned),
+                        kind: one.kind,
+                        response: one.response,
+                        responded: one.responded,
+                    })
+                    .collect(),
+            ),
+            shown::Value::Links(links) => wit::Value::Links(
+                links
+                    .into_iter()
+                    .map(|link| wit::Link {
+                        entity: link.entity.to_owned(),
+                        id: link.id.to_owned(),
+                        name: link.name.to_owned(),
+                    })
+                    .collect(),
+            ),
+        };
+        wit::Field { name: name.to_owned(), value }
+    }
+
     #[test]
     fn every_field_crosses_and_comes_back() {
         let empty = Appointment::new("", Time::AllDay { first: NaiveDate::MIN, last: NaiveDate::MIN });
-        let fields = fields(&full());
+        let (shown, all) = (Passage::new(full(), None), Reads::default());
+        let fields: Vec<wit::Field> = shown.source(&all).into_iter().map(lifted).collect();
         assert_eq!(fields.len(), Field::FIXED.len() + 3, "a field was lost: {fields:?}");
         let mut passage = Passage::new(empty, None);
         passage.go_on(edits(true, fields).unwrap());
@@ -531,7 +455,7 @@ mod tests {
             (IMPORTANCES.map(|(case, _)| word(&IMPORTANCES, case)).to_vec(), 3),
             (STATUSES.map(|(case, _)| word(&STATUSES, case)).to_vec(), 4),
         ] {
-            let distinct: std::collections::BTreeSet<String> =
+            let distinct: std::collections::BTreeSet<&str> =
                 cases.into_iter().filter(|word| !word.is_empty()).collect();
             assert_eq!(distinct.len(), words);
         }
@@ -539,7 +463,10 @@ mod tests {
 
     #[test]
     fn local_time_is_that_of_the_zone_on_that_day() {
-        let wit::Time::Timed(span) = time_to_wit(full().time) else { panic!("timed") };
+        let full = full();
+        let shown::Value::Time(shown::Time::Timed(span)) = shown::Value::of(&full, &Field::Time) else {
+            panic!("timed")
+        };
         assert_eq!(
             (span.local_start.as_str(), span.local_end.as_str()),
             ("2026-03-29T01:30:00+01:00", "2026-03-29T03:30:00+02:00")

@@ -120,7 +120,7 @@ impl Chain {
         source: &Appointment,
         conflicts: &[Conflict],
     ) -> Result<BTreeMap<Field, Resolution>, Box<Fault>> {
-        self.engine.run_here(|| run::resolve(&self.steps, id, direction, source, conflicts.to_vec()))
+        self.engine.run_here(|| run::resolve(&self.steps, id, direction, source.clone(), conflicts.to_vec()))
     }
 
     pub(in crate::plugin) fn try_explain(&self, failure: &Failure) -> Result<Option<Explanation>, Box<Fault>> {

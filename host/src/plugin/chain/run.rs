@@ -15,6 +15,7 @@ use crate::plugin::limits::{Line, clean};
 use crate::plugin::load::Hook;
 use crate::plugin::observe::{Called, Observer as _};
 use crate::plugin::passage::Passage;
+use crate::plugin::shown;
 use crate::rules::{
     AfterFault, Conflict, Draft, Explanation, Failure, Fault, FaultKind, Place, Refusal, Resolution, Verdict,
 };
@@ -45,8 +46,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
     let mut passage = Passage::new(source, draft);
     let mut traces = Vec::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Apply, Some(direction))) {
-        let subject = Subject { direction, source: passage.origin(), draft: &passage.draft.appointment };
-        match step.wanted(id, subject) {
+        match step.wanted(id, direction, &passage) {
             Ok(true) => {}
             Ok(false) => {
                 traces.push(StepTrace::passed_over(step, NOT_MET));
@@ -64,7 +64,7 @@ pub(super) fn judge(steps: &[Step], id: &str, direction: Direction, input: Input
             }
         }
         let handed = step.callable.linked.handed(&passage, &step.callable.reads);
-        let bytes_in = convert::size(&handed.source) + convert::size(&handed.draft);
+        let bytes_in = shown::size(&handed.source) + shown::size(&handed.draft);
         let (answer, record) = step.callable.call(
             Ask { function: "apply", appointment: id, bytes_in },
             |rule, store| rule.apply(store, &call, &handed),
@@ -170,23 +170,24 @@ pub(super) fn resolve(
     steps: &[Step],
     id: &str,
     direction: Direction,
-    source: &Appointment,
+    source: Appointment,
     mut open: Vec<Conflict>,
 ) -> Result<BTreeMap<Field, Resolution>, Box<Fault>> {
     let call = convert::call(direction, id);
+    // A conflict has no draft: it is as if no rule had made one.
+    let passage = Passage::new(source, None);
     let mut decided = BTreeMap::new();
     for step in steps.iter().filter(|step| step.answers(Hook::Resolve, Some(direction))) {
         if open.is_empty() {
             break;
         }
-        // A conflict has no draft: the condition is about the source alone.
-        let wanted = step.wanted(id, Subject { direction, source, draft: source });
+        let wanted = step.wanted(id, direction, &passage);
         if !wanted.or_else(|fault| step.tolerate(Err(fault)))? {
             continue;
         }
-        let shown = step.callable.reads.fields(source);
-        let conflicts: Vec<wit::Conflict> = open.iter().map(convert::conflict).collect();
-        let bytes_in = convert::size(&shown) + conflicts.weight();
+        let shown = passage.source(&step.callable.reads);
+        let conflicts: Vec<shown::Conflict<'_>> = open.iter().map(shown::conflict).collect();
+        let bytes_in = shown::size(&shown) + shown::conflicts_size(&conflicts);
         let (answer, record) = step.callable.call(
             Ask { function: "resolve", appointment: id, bytes_in },
             |rule, store| rule.resolve(store, &call, &shown, &conflicts),
@@ -249,9 +250,11 @@ impl Step {
     }
 
     /// Whether the rule runs for this appointment at all.
-    fn wanted(&self, id: &str, subject: Subject<'_>) -> Result<bool, Box<Fault>> {
+    fn wanted(&self, id: &str, direction: Direction, passage: &Passage) -> Result<bool, Box<Fault>> {
         let Some(condition) = &self.condition else { return Ok(true) };
         let started = Instant::now();
+        let source = passage.origin();
+        let subject = Subject { direction, source: &source, draft: &passage.draft.appointment };
         condition.holds(subject).map_err(|why| {
             let record = Record { elapsed: started.elapsed(), ..Record::default() };
             let ask = Ask { function: "condition", appointment: id, bytes_in: 0 };
