@@ -36,6 +36,7 @@ pub use halt::Halted;
 pub(crate) use moved::Moved;
 pub use series::SeriesSettings;
 pub use trouble::Trouble;
+#[cfg(feature = "program")]
 pub(crate) use trouble::{ELSEWHERE, MOVED};
 
 use crate::clock::Clock;

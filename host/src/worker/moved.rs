@@ -28,6 +28,7 @@ impl Worker {
     }
 
     /// Holds a mailbox no longer.
+    #[cfg(feature = "program")]
     pub(crate) fn let_go(&self, mailbox: &Container) {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).remove(mailbox);
     }
@@ -38,6 +39,7 @@ impl Worker {
     }
 
     /// Waits for the appointments under way, and lets no other be begun while the answer lives.
+    #[cfg(feature = "program")]
     pub(crate) async fn stand_still(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
         self.still.write().await
     }

@@ -57,11 +57,13 @@ impl Calendars {
 
 impl Worker {
     /// From now on this host works: it claims the calendars that nobody keeps.
+    #[cfg(feature = "program")]
     pub(crate) fn claim_calendars(&self) {
         self.calendars.claiming.store(true, Ordering::Relaxed);
     }
 
     /// Takes a calendar over, whoever keeps it.
+    #[cfg(feature = "program")]
     pub(crate) async fn take_over(&self, server: &Arc<dyn Connector>, container: &Container) -> Result<(), Trouble> {
         let known = self.calendars.of(container);
         let mut standing = known.lock().await;

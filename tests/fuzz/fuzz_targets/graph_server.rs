@@ -140,7 +140,7 @@ async fn perform(server: &GraphConnector, act: u8) -> Result<(), Error> {
             server.changed_since(&mailbox, Some(&batch.next)).await.map(drop)
         }
         1 => server.read(&at).await.map(drop),
-        2 => server.list(&mailbox).await.map(drop),
+        2 => server.list(&mailbox, None).await.map(drop),
         3 => server.find_uid(&mailbox, "uid").await.map(drop),
         4 => server.find_stamped(&mailbox, &stamp).await.map(drop),
         5 => server.find_alike(&mailbox, &draft).await.map(drop),
