@@ -190,6 +190,7 @@ fn alike(crm: &Shown, exchange: &Shown, reach: Reach) -> bool {
         expected.time.clone_from(&exchange.time);
         expected.location.clone_from(&exchange.location);
         expected.text.clone_from(&exchange.text);
+        expected.private = exchange.private;
         expected.people.clone_from(&exchange.people);
     }
     expected == *exchange
