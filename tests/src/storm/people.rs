@@ -143,7 +143,7 @@ impl Stage {
     }
 
     pub(super) async fn set_in_outlook(&mut self, pick: usize, what: Set) {
-        let Some((who, item)) = self.pick(pick, pick % 3 == 0).await else { return };
+        let Some((who, item)) = self.pick(pick, pick.is_multiple_of(3)).await else { return };
         let what = match what {
             Set::Time { .. } | Set::AllDay { .. } if item.kind == truth::MASTER => Set::Location,
             other => other,

@@ -334,7 +334,7 @@ impl Client {
         let read = |response: Node<'_, '_>| {
             let folder = ids_of(child(one_message(response)?, "Folders")).next();
             let folder = folder.ok_or(SoapError::Missing("folder"))?;
-            Ok(child(folder, "ExtendedProperty").and_then(|property| child_text(property, "Value")).map(Into::into))
+            Ok(child(folder, "ExtendedProperty").and_then(|property| child_text(property, "Value")))
         };
         self.call(act, write, read).await
     }
