@@ -2,8 +2,8 @@
 //!
 //! NTLM signs in a connection, not a request: the two steps of the handshake and all that follows must go over the same
 //! one. So every lane is a client of its own with a single connection, and while the handshake is between its steps a door
-//! keeps the client from opening another. Later it may open one, where the server closed the first or a busy machine gave it
-//! back too late; such a lane is given up for a new one, as nothing says over which of two connections a step would go.
+//! keeps the client from opening another. So it does later, for as long as a busy machine may take to give the connection back;
+//! a lane whose connection does not come back was closed by the server, and a new one takes its place.
 //!
 //! Promises: a credential is sent only as an answer to a challenge on the connection that gave it, and once: a refusal is not
 //! tried again, since each try counts towards locking the account. Must not know: what the requests mean.
@@ -32,6 +32,8 @@ use super::{
 
 /// The connection of a handshake comes back to its client within microseconds; after this long it was closed.
 const DOOR_WAIT: Duration = Duration::from_secs(2);
+/// The same for a connection that was signed in before: servers close those that nobody used for a while.
+const REUSE_WAIT: Duration = Duration::from_millis(500);
 /// A refusal's body says nothing of use; more than this is not read to keep its connection.
 const REFUSAL_MAX: usize = 64 << 10;
 
@@ -100,8 +102,15 @@ impl Lane {
         if self.signed_in != Some(self.door.made()) {
             return Ok(None);
         }
-        let response = self.deliver(&place(&request.url), request.clone()).await?;
-        // It went over another connection, or the server forgot this one.
+        let place = place(&request.url);
+        let closed = self.door.close(REUSE_WAIT);
+        let response = match deliver(&self.client, request.clone()).await {
+            // Nothing was sent: the connection is gone, and no other was opened.
+            Err(error) if error.is_connect() => return Ok(None),
+            other => other.map_err(|error| transport(&place, error))?,
+        };
+        drop(closed);
+        // The server forgot the connection.
         Ok((response.status() != StatusCode::UNAUTHORIZED).then_some(response))
     }
 
@@ -127,7 +136,7 @@ impl Lane {
             HttpError::new(Problem::Malformed, format!("{place} does not sign in by NTLM as it is known here"))
                 .caused_by(error)
         })?;
-        let closed = self.door.close();
+        let closed = self.door.close(DOOR_WAIT);
         drain(&place, response).await?;
         let response = self.deliver(&place, with_token(request, &answer)).await?;
         drop(closed);
@@ -180,21 +189,22 @@ async fn drain(place: &str, mut response: Response) -> Result<(), HttpError> {
 #[derive(Clone, Debug)]
 struct Door {
     made: Arc<AtomicU64>,
-    open: watch::Sender<bool>,
+    /// While it is closed: how long to wait for it.
+    closed: watch::Sender<Option<Duration>>,
 }
 
 /// The door is closed for as long as this lives.
-struct Closed(watch::Sender<bool>);
+struct Closed(watch::Sender<Option<Duration>>);
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.0.send_replace(true);
+        self.0.send_replace(None);
     }
 }
 
 impl Default for Door {
     fn default() -> Self {
-        Self { made: Arc::default(), open: watch::Sender::new(true) }
+        Self { made: Arc::default(), closed: watch::Sender::new(None) }
     }
 }
 
@@ -203,9 +213,9 @@ impl Door {
         self.made.load(Ordering::SeqCst)
     }
 
-    fn close(&self) -> Closed {
-        self.open.send_replace(false);
-        Closed(self.open.clone())
+    fn close(&self, wait: Duration) -> Closed {
+        self.closed.send_replace(Some(wait));
+        Closed(self.closed.clone())
     }
 }
 
@@ -240,11 +250,12 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         let (connecting, door) = (self.inner.call(request), self.door.clone());
         Box::pin(async move {
-            let mut open = door.open.subscribe();
-            if !*open.borrow() {
-                // The client looks for a connection in its pool at the same time. When the door opens again, the handshake
+            let mut closed = door.closed.subscribe();
+            let wait = *closed.borrow();
+            if let Some(wait) = wait {
+                // The client looks for a connection in its pool at the same time. When the door opens again, the request
                 // has had its own, and this one has come too late.
-                let _ = timeout(DOOR_WAIT, open.wait_for(|open| *open)).await;
+                let _ = timeout(wait, closed.wait_for(Option::is_none)).await;
                 return Err("the connection was closed while it signed in".into());
             }
             door.made.fetch_add(1, Ordering::SeqCst);
