@@ -67,7 +67,8 @@ class World:
     def config(self, login, password=None):
         user = self.users[login]
         credentials = Credentials(user["login"], password or user["password"])
-        return Configuration(service_endpoint=self.endpoint, credentials=credentials)
+        # One of them may be held by a stream.
+        return Configuration(service_endpoint=self.endpoint, credentials=credentials, max_connections=2)
 
     def account(self, login, **kwargs):
         user = self.users[login]
