@@ -17,10 +17,14 @@ impl App {
             let hint = "name mailboxes that `daybridge status` lists, or say that all are meant, not both";
             return Err(Refusal::new(RefusalKind::Invalid, "mailbox-not-named", "no mailbox is named", hint));
         }
-        let containers = match order.all {
+        let containers: Vec<Container> = match order.all {
             true => self.feeds.containers().into_iter().filter(|container| *container != Container::Crm).collect(),
             false => self.chosen(&order.mailboxes)?,
         };
+        if containers.contains(&Container::Crm) {
+            let hint = "name mailboxes that `daybridge status` lists";
+            return Err(Refusal::new(RefusalKind::Invalid, "mailbox-not-named", "the CRM is no mailbox", hint));
+        }
         let mut report = ClaimReport::default();
         for container in containers {
             let Container::Mailbox(address) = &container else { continue };

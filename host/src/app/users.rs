@@ -172,7 +172,8 @@ impl App {
         names.push(own);
         let mut refused = None;
         for within in names {
-            match self.worker.ask(server, &within, server.find_people(&within, wanted)).await {
+            // The directory is asked, not the calendar: it does not matter which host keeps that.
+            match self.worker.ask_anyone(server, &within, server.find_people(&within, wanted)).await {
                 Err(trouble) if is_absent(&trouble) => {
                     refused.get_or_insert(trouble);
                 }
@@ -197,7 +198,7 @@ impl App {
             let container = Container::Mailbox(mailbox.address.clone());
             let Some(server) = self.servers.of(&container) else { continue };
             let asked = server.find_people(&container, mailbox.address.as_str());
-            let entry = match self.worker.ask(&server, &container, asked).await {
+            let entry = match self.worker.ask_anyone(&server, &container, asked).await {
                 Ok(entries) => entries.into_iter().next().unwrap_or_default(),
                 Err(trouble) => {
                     troubles.push(Reason { code: trouble.code(), message: trouble.to_string(), hint: trouble.hint() });

@@ -258,7 +258,7 @@ impl Worker {
     }
 
     /// As [`Worker::ask`], whoever keeps the calendar.
-    pub(super) async fn ask_anyone<T>(
+    pub(crate) async fn ask_anyone<T>(
         &self,
         server: &std::sync::Arc<dyn connector::Connector>,
         container: &Container,

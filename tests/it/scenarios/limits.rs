@@ -212,7 +212,8 @@ async fn s78_host_that_only_looks_claims_nothing_and_a_lost_data_folder_is_anoth
     let report = host.pass(false).await;
     let left: Vec<_> = report.lines.iter().map(|line| line.key.as_str()).collect();
     assert!(left.len() == 3 && !left.iter().any(|key| key.starts_with("susan")), "only what was named: {left:?}");
-    for wrong in [ClaimOrder::default(), ClaimOrder { all: true, ..order.clone() }] {
+    let crm = ClaimOrder { mailboxes: vec!["crm".into()], ..ClaimOrder::default() };
+    for wrong in [ClaimOrder::default(), ClaimOrder { all: true, ..order.clone() }, crm] {
         let refusal = host.app.claim(&wrong).await.expect_err("a refusal");
         assert_eq!(refusal.code, "mailbox-not-named");
     }

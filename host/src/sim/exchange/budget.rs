@@ -26,7 +26,7 @@ use super::error::ExchangeError;
 /// What is told to one who asks too much at the same time.
 const BACK_OFF_AT_ONCE: TimeDelta = TimeDelta::seconds(1);
 /// Longest artificial latency: below the time limits of real clients.
-const LATENCY_MAX: Duration = Duration::from_secs(30);
+pub const LATENCY_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -173,14 +173,7 @@ pub fn update_folder(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -
     let mut messages = Messages::new("UpdateFolder");
     for change in request.need("FolderChanges")?.kids() {
         let outcome = change_folder(call, change);
-        messages.add(outcome, |xml, place| {
-            let id = call.world.folder_id(place).to_owned();
-            xml.open("m:Folders", |xml| {
-                xml.open("t:CalendarFolder", |xml| {
-                    xml.empty("t:FolderId", &[("Id", &id), ("ChangeKey", FOLDER_CHANGE_KEY)]);
-                });
-            });
-        });
+        messages.add(outcome, |xml, place| write_named(call.world, place, xml));
     }
     messages.write("UpdateFolder", xml);
     Ok(())
@@ -235,14 +228,7 @@ pub fn create_folder(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -
             }
             _ => Err(ExchangeError::new("ErrorInvalidFolderTypeForOperation", "Only calendars are made here.")),
         };
-        messages.add(outcome, |xml, place| {
-            let id = call.world.folder_id(place).to_owned();
-            xml.open("m:Folders", |xml| {
-                xml.open("t:CalendarFolder", |xml| {
-                    xml.empty("t:FolderId", &[("Id", &id), ("ChangeKey", FOLDER_CHANGE_KEY)]);
-                });
-            });
-        });
+        messages.add(outcome, |xml, place| write_named(call.world, place, xml));
     }
     messages.write("CreateFolder", xml);
     Ok(())
@@ -261,6 +247,16 @@ pub fn delete_folder(call: &mut Call<'_>, request: Element<'_>, xml: &mut Xml) -
     }
     messages.write("DeleteFolder", xml);
     Ok(())
+}
+
+/// A calendar, by its id alone.
+fn write_named(world: &World, place: usize, xml: &mut Xml) {
+    let id = world.folder_id(place);
+    xml.open("m:Folders", |xml| {
+        xml.open("t:CalendarFolder", |xml| {
+            xml.empty("t:FolderId", &[("Id", id), ("ChangeKey", FOLDER_CHANGE_KEY)]);
+        });
+    });
 }
 
 fn children(world: &World, parent: usize) -> impl Iterator<Item = (usize, &Folder)> {

@@ -48,6 +48,7 @@ use self::route::Route;
 use self::settings::{AppOptions, Settings};
 use self::subscriptions::{Farewells, Lifecycle, Subscriptions};
 use self::throttle::{Pass, Uses};
+use super::budget::LATENCY_MAX;
 use super::{Role, Server};
 use crate::clock::Clock;
 use crate::sim::fault::{self, Refusal, Step};
@@ -56,8 +57,6 @@ use crate::sim::fault::{self, Refusal, Step};
 pub const ROOT: &str = "/v1.0";
 /// The largest request Graph takes.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest artificial latency: below the time limits of real clients.
-const LATENCY_MAX: Duration = Duration::from_secs(30);
 
 /// What the Graph face keeps beside the mailboxes. Clones share it.
 #[derive(Clone, Debug)]

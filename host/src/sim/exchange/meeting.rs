@@ -200,18 +200,7 @@ pub fn respond(world: &mut World, key: u64, reply: Reply, send: Option<Send>) ->
     }
     if let Some(send) = send {
         record_reply(world, &copy, &me, reply, now);
-        deliver(
-            world,
-            Delivery {
-                from: &me,
-                to: &copy.organizer,
-                kind: MailKind::Response,
-                reply,
-                content: copy.content.clone(),
-                uid: &copy.uid,
-                sent_items_of: send.save_copy.then_some(mailbox),
-            },
-        );
+        mail_reply(world, &me, &copy, reply, copy.content.clone(), send);
     }
     Ok(copy_key)
 }
@@ -258,19 +247,15 @@ pub fn respond_once(
             }
         });
     }
-    deliver(
-        world,
-        Delivery {
-            from: &me,
-            to: &copy.organizer,
-            kind: MailKind::Response,
-            reply,
-            content: instance_content(&copy, start),
-            uid: &copy.uid,
-            sent_items_of: send.save_copy.then_some(copy.mailbox),
-        },
-    );
+    mail_reply(world, &me, &copy, reply, instance_content(&copy, start), send);
     Ok(())
+}
+
+/// Tells the organizer what the owner of a copy answered.
+fn mail_reply(world: &mut World, me: &Person, copy: &Item, reply: Reply, content: Content, send: Send) {
+    let sent_items_of = send.save_copy.then_some(copy.mailbox);
+    let (to, kind, uid) = (&copy.organizer, MailKind::Response, &copy.uid);
+    deliver(world, Delivery { from: me, to, kind, reply, content, uid, sent_items_of });
 }
 
 /// What an exception for that instance begins as.
