@@ -11,6 +11,7 @@ mod guards;
 mod home;
 mod reapply;
 mod series;
+mod writing;
 
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,7 @@ pub use self::guards::Counted;
 pub use self::home::{Claimed, Home, Moving};
 pub use self::reapply::Mark;
 pub use self::series::SeriesState;
+pub use self::writing::Writing;
 
 const ENTRIES: Tree = Tree("ledger");
 const EVENTS: Tree = Tree("ledger-event");
@@ -219,6 +221,7 @@ impl Ledger {
             let mut batch = Batch::new();
             self.index(&mut batch, old.as_ref().map(|(old, _)| old), entry)?;
             self.end(&mut batch, &entry.key)?;
+            self.write_ends(&mut batch, &entry.key)?;
             let next_event = self.history(&mut batch, &entry.key, old.as_ref().map_or(0, |(_, next)| *next), events)?;
             let stored = StoredEntry::new(entry.clone(), next_event);
             batch.put(ENTRIES, entry.key.to_string(), encode(ENTRIES, &stored)?);

@@ -21,6 +21,7 @@ mod owned;
 mod series;
 mod trouble;
 mod unasked;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -102,9 +102,12 @@ pub async fn run(size: Size, progress: impl Fn(&str)) -> Figures {
 
     forget(&servers).await;
     let begun = Instant::now();
-    let half = size.appointments as u64 / 2;
-    let (host, peak, status) = live(folder.path(), &data, &progress, |status| status.pairs >= half).await;
+    // Half of them are to be created in Exchange; at half of that it stands still until the host is killed.
+    let quarter = size.appointments as u64 / 4;
+    stand_still_after(&servers, quarter).await;
+    let (host, peak, status) = live(folder.path(), &data, &progress, |status| status.pairs >= quarter).await;
     host.kill().await;
+    delete(&format!("{}_sim/faults", servers.exchange.url())).await;
     (figures.killed_at, figures.sync_kib) = (status.pairs, peak);
     progress("killed");
     let all = size.appointments as u64;
@@ -144,6 +147,13 @@ pub async fn run(size: Size, progress: impl Fn(&str)) -> Figures {
         figures.in_exchange += servers.outlook(&format!("p{number:04}")).calendar().await.len() as u64;
     }
     figures
+}
+
+/// Exchange creates so many items, and answers no further create.
+async fn stand_still_after(servers: &Servers, creates: u64) {
+    let faults = format!("{}_sim/faults", servers.exchange.url());
+    post(&faults, &json!({"operation": "CreateItem", "kind": "delay", "delay_ms": 0, "times": creates})).await;
+    post(&faults, &json!({"operation": "CreateItem", "kind": "hold", "times": u32::MAX})).await;
 }
 
 /// Puts the appointments where they are beforehand.

@@ -201,7 +201,7 @@ impl From<StoredGeneration> for Generation {
     }
 }
 
-fn field(name: String) -> Result<Field, RecordError> {
+pub(super) fn field(name: String) -> Result<Field, RecordError> {
     Field::named(&name).ok_or(RecordError::Content { what: "field", found: name })
 }
 

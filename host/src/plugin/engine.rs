@@ -46,6 +46,8 @@ const FRAMES_MAX: usize = 64;
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// Nobody waits for a compiling child any more.
+    ending: Arc<AtomicBool>,
 }
 
 /// How an engine gets compiled code.
@@ -77,8 +79,6 @@ struct Shared {
     cache: Option<Cache>,
     compiler: Compiler,
     compile_limits: CompileLimits,
-    /// Nobody waits for a compiling child any more.
-    ending: AtomicBool,
     /// What compiled code must be made for to run here: the engine's version, its settings, the processor.
     target: String,
     compiled: AtomicU64,
@@ -126,18 +126,22 @@ impl Engine {
             cache: options.cache.as_deref().and_then(cache::open_or_tell),
             compiler: options.compiler,
             compile_limits: options.compile_limits,
-            ending: AtomicBool::new(false),
             target: target(&wasm),
             compiled: AtomicU64::new(0),
             scripts: Scripts::default(),
             wasm,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), ending: Arc::default() })
     }
 
-    /// The host stops: compiling children are ended, and no other is waited for.
+    /// The same engine for one more host, which can stop while the others go on.
+    pub fn for_host(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), ending: Arc::default() }
+    }
+
+    /// The host stops: its compiling children are ended, and no other is waited for. Holds for this engine and its clones.
     pub fn end_compiling(&self) {
-        self.shared.ending.store(true, Ordering::Relaxed);
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// How many rules this engine has compiled, rather than found compiled.
@@ -187,7 +191,7 @@ impl Engine {
         let code = match &self.shared.compiler {
             Compiler::Within => self.shared.wasm.precompile_component(bytes).map_err(refused)?,
             Compiler::Program(program) => {
-                compile::compile(program, self.shared.compile_limits, bytes, &self.shared.ending)?
+                compile::compile(program, self.shared.compile_limits, bytes, &self.ending)?
             }
         };
         let component = self.load(&code).map_err(refused)?;

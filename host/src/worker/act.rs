@@ -9,8 +9,8 @@ use super::consider::Decision;
 use super::unasked::{UNWRITTEN, WITHOUT_ATTENDEES};
 use super::{Trouble, Worker};
 use crate::connector::{self, Problem};
-use crate::engine::Op;
-use crate::ledger::{Begun, Entry, Event, FieldChange, Lost, State};
+use crate::engine::{Merged, Op};
+use crate::ledger::{Begun, Entry, Event, FieldChange, Lost, State, Writing};
 use crate::model::{Appointment, Container, Direction, Field, Item, Known, Patch, Role, Seen, Side, Value};
 
 /// What was done, for traces and metrics.
@@ -49,7 +49,7 @@ impl Worker {
 
     async fn carry_out(&self, decision: &Decision) -> Result<Done, Trouble> {
         match &decision.op {
-            Op::Nothing => Ok(Done { entry: self.refreshed(decision), ..Done::NOTHING }),
+            Op::Nothing => Ok(self.refreshed(decision)),
             Op::Skip(_) => Ok(Done::NOTHING),
             Op::Note(why) => Ok(self.note(decision, why)),
             Op::Create { on: Side::Exchange, why } => self.create_in_exchange(decision, why).await,
@@ -60,13 +60,15 @@ impl Worker {
     }
 
     /// Versions and copies are kept up to date without an event: nothing happened that a person would ask about.
-    fn refreshed(&self, decision: &Decision) -> Option<Entry> {
-        let before = decision.entry.as_ref()?;
+    fn refreshed(&self, decision: &Decision) -> Done {
+        let Some(before) = &decision.entry else { return Done::NOTHING };
         let mut entry = before.clone();
         entry.crm = decision.view.crm.present().map(Known::from).or(entry.crm);
         entry.exchange = decision.view.exchange.present().map(Known::from).or(entry.exchange);
         entry.copies = decision.view.copies.iter().cloned().collect();
-        (entry != *before).then_some(entry)
+        let event = decision.taken_in.then(|| self.event("noted", TAKEN_IN, decision));
+        let entry = (decision.taken_in || entry != *before).then_some(entry);
+        Done { entry, event, ..Done::NOTHING }
     }
 
     fn note(&self, decision: &Decision, why: &str) -> Done {
@@ -170,6 +172,9 @@ impl Worker {
         };
         let merged = &decision.merged;
         let answered = self.send_answers(decision).await?;
+        if !(merged.to_exchange.is_empty() && merged.to_crm.is_empty()) {
+            self.ledger.write_begins(&decision.key, writing(crm, exchange, merged)?)?;
+        }
         let mut shown = (crm.clone(), exchange.clone());
         if !merged.to_exchange.is_empty() {
             shown.1 = match self.update_whole(decision, &merged.to_exchange).await? {
@@ -263,7 +268,23 @@ impl Worker {
     }
 }
 
+/// Both sides as they will be after these patches.
+fn writing(crm: &Item, exchange: &Item, merged: &Merged) -> Result<Writing, Trouble> {
+    let after = |item: &Item, patch: &Patch| {
+        let mut after = item.appointment.clone();
+        patch.apply(&mut after).map(|()| after)
+    };
+    let fields = |patch: &Patch| patch.set.keys().cloned().collect();
+    Ok(Writing {
+        crm: after(crm, &merged.to_crm)?,
+        exchange: after(exchange, &merged.to_exchange)?,
+        to_crm: fields(&merged.to_crm),
+        to_exchange: fields(&merged.to_exchange),
+    })
+}
+
 const ANEW: &str = "made anew by the rules in force";
+const TAKEN_IN: &str = "an earlier run wrote it, and was stopped before it could note that";
 const NOTHING_TO_WRITE: &str = "a change that does not reach the other side";
 
 /// Why a merge wrote nothing although something moved.

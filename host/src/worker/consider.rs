@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::anew::add_anew;
 use super::look::View;
-use super::{Conflicts, Trouble, Worker};
+use super::{Conflicts, Trouble, Worker, written};
 use crate::engine::{self, Answering, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
 use crate::ledger::{Entry, Mark, State};
 use crate::model::{
@@ -40,6 +40,8 @@ pub struct Decision {
     pub mark: Option<Mark>,
     /// The pair is to be made anew by the rules in force.
     pub reapply: bool,
+    /// The entry holds what an earlier run wrote and could not record.
+    pub taken_in: bool,
     /// Fields that stay as the target's people have them although the rules would make them different.
     pub kept: Vec<Field>,
     pub rules: Arc<dyn Rules>,
@@ -124,8 +126,14 @@ impl Worker {
         rules: &Arc<dyn Rules>,
         anew: bool,
     ) -> Result<Decision, Trouble> {
-        let entry = self.ledger.get(key).await?;
+        let mut entry = self.ledger.get(key).await?;
         let mut view = self.look(key, entry.as_ref(), changes).await?;
+        let mut taken_in = false;
+        if let Some(entry) = &mut entry
+            && let Some(writing) = self.ledger.writing(key).await?
+        {
+            taken_in = written::take_in(entry, &writing, view.crm.present(), view.exchange.present());
+        }
         if let Some(entry) = &entry {
             unread_again(&mut view.crm, entry.crm.as_ref());
             unread_again(&mut view.exchange, entry.exchange.as_ref());
@@ -149,7 +157,7 @@ impl Worker {
             && view.crm.present().is_some()
             && view.exchange.present().is_some();
         if quiet {
-            return Ok(Decision { mark, ..self.settled(key, entry, view, rules, changes) });
+            return Ok(Decision { mark, taken_in, ..self.settled(key, entry, view, rules, changes) });
         }
         let linked = crm_base.is_some() && exchange_base.is_some();
         // Of a copy that was made and never recorded it is known what it was made from.
@@ -197,6 +205,7 @@ impl Worker {
             by_person: by_person(changes),
             mark,
             reapply,
+            taken_in,
             kept: Vec::new(),
             rules,
         };
@@ -233,6 +242,7 @@ impl Worker {
             by_person: by_person(changes),
             mark: None,
             reapply: false,
+            taken_in: false,
             kept: Vec::new(),
             rules,
         }

@@ -71,11 +71,16 @@ impl Worker {
         }
         // A communication of a series of the CRM's own that never was a pair: worked on as a whole, once.
         let unpaired = entry.is_none_or(|entry| entry.exchange.is_none()) && view.exchange.present().is_none();
-        if let Some(series) = view.crm.present().filter(|_| unpaired).and_then(gather::crm_series) {
+        if let Some(row) = view.crm.present().filter(|_| unpaired)
+            && let Some(series) = gather::crm_series(row)
+        {
             let whole = Key::CrmSeries(series.to_owned());
             // Known as a whole, and this one is not part of it: it stays single.
-            let left_out = |found: &Entry| found.state == State::Gone || found.exchange.is_some();
-            if !self.ledger.get(&whole).await?.as_ref().is_some_and(left_out) {
+            let left_out = match self.ledger.get(&whole).await? {
+                Some(found) => found.state == State::Gone || !self.is_awaited(&found, row).await?,
+                None => false,
+            };
+            if !left_out {
                 return Err(Trouble::Belongs(whole));
             }
         }

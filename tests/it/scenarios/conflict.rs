@@ -155,6 +155,51 @@ async fn s17_a_change_made_before_a_creation_was_recorded_is_kept() {
     }
 }
 
+/// The subject is changed twice on one side; the write of the first change is carried out, and its answer lost.
+async fn after_a_change_that_was_cut_off(in_crm: bool, winner: &str, also: bool) {
+    let mut host = TestHost::settled_with(&format!("[sync]\nconflict = \"{winner}\"\n")).await;
+    let (id, outlook, item) = pair(&mut host).await;
+    let crm = host.crm();
+    if in_crm {
+        host.exchange_fault(json!({"operation": "UpdateItem", "kind": "drop-after-commit"})).await;
+        crm.patch("Communication", &id, &json!({"Comm_Subject": "Plan B"})).await;
+    } else {
+        host.crm_fault(json!({"operation": "PATCH Communication", "kind": "drop-after-commit"})).await;
+        outlook.set_subject(&item, "Plan B").await;
+    }
+    host.pass(false).await;
+    let case = format!("in the CRM: {in_crm}, winner: {winner}, also on the other side: {also}");
+    assert_eq!(crm.get("Communication", &id).await.expect("there").text("Comm_Subject"), "Plan B", "{case}");
+    assert_eq!(outlook.meeting(&item).await.expect("there").subject, "Plan B", "{case}");
+    if in_crm {
+        crm.patch("Communication", &id, &json!({"Comm_Subject": "Plan C"})).await;
+    } else {
+        outlook.set_subject(&item, "Plan C").await;
+    }
+    if also {
+        outlook.set_location(&item, "Annex").await;
+    }
+    host.settle().await;
+    let row = crm.get("Communication", &id).await.expect("there");
+    let meeting = outlook.meeting(&item).await.expect("there");
+    assert_eq!((row.text("Comm_Subject").as_str(), meeting.subject.as_str()), ("Plan C", "Plan C"), "{case}");
+    if also {
+        assert_eq!((row.text("Comm_Location").as_str(), meeting.location.as_str()), ("Annex", "Annex"), "{case}");
+    }
+    host.oracle(1, Mails::NONE).await;
+}
+
+#[tokio::test]
+async fn s17_a_change_made_before_the_last_one_was_recorded_is_no_conflict() {
+    for in_crm in [true, false] {
+        for winner in ["crm", "exchange"] {
+            for also in [true, false] {
+                after_a_change_that_was_cut_off(in_crm, winner, also).await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn s20_clock_of_the_crm_ten_minutes_ahead_changes_no_outcome() {
     for ahead in [0, 10, -10] {

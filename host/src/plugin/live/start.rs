@@ -48,7 +48,7 @@ impl Live {
         let folder = passing.as_ref().map(|passing| passing.path().to_owned()).or(archive).unwrap_or_default();
         let archive = Archive::open(&folder).map_err(LifecycleError::Archive)?;
         let (words, said) = mpsc::channel(WORDS_MAX);
-        let gate = Gate { engine, lookups, checks, showing: Showing::Names };
+        let gate = Gate { engine: engine.for_host(), lookups, checks, showing: Showing::Names };
         let parts = Parts { gate, observers, archive, _passing: passing, settings, clock, tell, words };
         let numbers = parts.archive.numbers().map_err(LifecycleError::Archive)?;
         let mut next = numbers.last().map_or(1, |last| last + 1);

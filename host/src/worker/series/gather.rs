@@ -20,7 +20,7 @@ use crate::engine;
 use crate::ledger::{Entry, Event, State};
 use crate::model::recurrence::{Rule, recognise};
 use crate::model::{
-    Cause, Change, Container, Direction, Instance, Item, Key, Known, MailBudget, Recurrence, Side, Status, Time,
+    Cause, Change, Container, Direction, Instance, Item, ItemRef, Key, Known, MailBudget, Recurrence, Side, Status, Time,
     Version, Zone, instant_of,
 };
 use crate::rules::{Call, Draft, Rules, Verdict};
@@ -50,11 +50,7 @@ impl Worker {
         changes: &[Change],
         rules: &Arc<dyn Rules>,
     ) -> Result<Spread, Trouble> {
-        let crm = self.servers.crm().clone();
-        let rows = self.ask(&crm, &Container::Crm, crm.in_series(&Container::Crm, series)).await?;
-        let live = |row: &Item| row.appointment.status != Status::Cancelled;
-        let mut rows: Vec<Item> = rows.into_iter().filter(live).collect();
-        rows.sort_by_key(|row| (first_wall(&row.appointment.time), row.at.id.clone()));
+        let rows = self.rows_of(series).await?;
         let free = self.unpaired(rows.clone()).await?;
         if free.is_empty() {
             return Ok(Spread::default());
@@ -67,7 +63,12 @@ impl Worker {
             return self.adopt(entry, &master, free).await;
         }
         let single = |rows: Vec<Item>| Ok(kept_single(&entry, rows));
-        let Some(found) = found(&rows).filter(|_| free.len() == rows.len()) else { return single(free) };
+        let Some(found) = found(&rows).filter(|_| free.len() == rows.len()) else {
+            return match self.made_before(&entry.key, &rows).await? {
+                Some(master) => self.adopt(Entry { state: State::Live, ..entry }, &master, free).await,
+                None => single(free),
+            };
+        };
         let Some((draft, home)) = self.draft(&entry.key, &found, rules).await? else { return single(free) };
         let made = match self.make(&entry.key, &draft, &home, changes).await {
             Ok(made) => made,
@@ -119,6 +120,60 @@ impl Worker {
         Ok(draft.appointment.recurrence.is_some().then_some((draft, home)))
     }
 
+    /// The master that was made of communications in which no pattern is found any more: some of them were removed or moved
+    /// since, and the ledger was lost or never told of it.
+    async fn made_before(&self, key: &Key, rows: &[Item]) -> Result<Option<Item>, Trouble> {
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(home) = self.home(&self.for_exchange(key, &row.appointment).await) else { return Ok(None) };
+        let Some(server) = self.servers.of(&home) else { return Ok(None) };
+        let stamped = self.ask(&server, &home, server.find_stamped(&home, key)).await?;
+        Ok(stamped.into_iter().find(|item| item.appointment.recurrence.is_some()))
+    }
+
+    /// Whether a communication is to become part of its series: an earlier run was cut off before it paired it with its
+    /// occurrence.
+    pub(super) async fn is_awaited(&self, series: &Entry, row: &Item) -> Result<bool, Trouble> {
+        let (Some(uid), Some(known)) = (&series.uid, &series.exchange) else { return Ok(series.exchange.is_none()) };
+        let Some(id) = crm_series(row) else { return Ok(false) };
+        let rows = self.rows_of(id).await?;
+        let free = self.unpaired(rows).await?;
+        let (placed, _) = self.placed(uid, &known.at, free).await?;
+        Ok(placed.iter().any(|(_, one)| one.at == row.at))
+    }
+
+    /// The communications of a series that count, in their order.
+    async fn rows_of(&self, series: &str) -> Result<Vec<Item>, Trouble> {
+        let crm = self.servers.crm().clone();
+        let mut rows = self.ask(&crm, &Container::Crm, crm.in_series(&Container::Crm, series)).await?;
+        rows.retain(|row| row.appointment.status != Status::Cancelled);
+        rows.sort_by_key(|row| (first_wall(&row.appointment.time), row.at.id.clone()));
+        Ok(rows)
+    }
+
+    /// Communications with the occurrences they stand for, as far as these have none yet; and those that stand for none.
+    async fn placed(
+        &self,
+        uid: &str,
+        master: &ItemRef,
+        rows: Vec<Item>,
+    ) -> Result<(Vec<(Key, Item)>, Vec<Item>), Trouble> {
+        let mut instances = self.instances_of(master, &rows).await?;
+        let (mut placed, mut single) = (Vec::new(), Vec::new());
+        for row in rows {
+            let Some(date) = day_of(&instances, &row) else {
+                single.push(row);
+                continue;
+            };
+            instances.remove(&date);
+            let key = Key::Occurrence { uid: uid.to_owned(), date };
+            match self.ledger.get(&key).await? {
+                None => placed.push((key, row)),
+                Some(_) => single.push(row),
+            }
+        }
+        Ok((placed, single))
+    }
+
     /// The master: the one an earlier run made, or a new one.
     async fn make(&self, key: &Key, draft: &Draft, home: &Container, changes: &[Change]) -> Result<Made, Trouble> {
         let server = self.servers.of(home).ok_or(Trouble::NotSynchronized)?;
@@ -145,7 +200,7 @@ impl Worker {
     /// differs from that, the next look finds its difference as the change it is.
     async fn pair_up(&self, master: &Item, found: &Found, rows: Vec<Item>) -> Result<Spread, Trouble> {
         let Some(uid) = master.uid.clone() else { return Err(Trouble::Undecided) };
-        let mut instances = self.instances_of(master, &rows).await?;
+        let mut instances = self.instances_of(&master.at, &rows).await?;
         let mut looks = Vec::new();
         for row in rows {
             let date = date_of(&row.appointment.time);
@@ -175,23 +230,19 @@ impl Worker {
     /// earlier run was cut off), the others stay single.
     async fn adopt(&self, entry: Entry, master: &Item, free: Vec<Item>) -> Result<Spread, Trouble> {
         let Some(uid) = master.uid.clone() else { return Err(Trouble::Undecided) };
-        let mut instances = self.instances_of(master, &free).await?;
-        let (mut looks, mut single) = (Vec::new(), Vec::new());
-        for row in free {
-            let date = date_of(&row.appointment.time);
-            let key = Key::Occurrence { uid: uid.clone(), date };
-            match instances.remove(&date) {
-                Some(_) if self.ledger.get(&key).await?.is_none() => {
-                    looks.push((key, Change { at: row.at, uid: None, stamp: None, cause: Cause::Again }));
-                }
-                Some(_) | None => single.push(row),
-            }
+        let again = |at: ItemRef| Change { at, uid: None, stamp: None, cause: Cause::Again };
+        let (placed, single) = self.placed(&uid, &master.at, free).await?;
+        let mut looks: Vec<_> = placed.into_iter().map(|(key, row)| (key, again(row.at))).collect();
+        // Nobody has looked at the whole yet.
+        if self.ledger.series(&entry.key).await?.is_none() {
+            looks.push((entry.key.clone(), again(master.at.clone())));
         }
-        looks.extend(kept_single(&entry, single).looks);
-        Ok(Spread { looks, ..Spread::default() })
+        let series = Entry { uid: Some(uid), exchange: Some(Known::from(master)), ..entry.clone() };
+        looks.extend(kept_single(&series, single).looks);
+        Ok(Spread { entry: (series != entry).then_some(series), looks, ..Spread::default() })
     }
 
-    async fn instances_of(&self, master: &Item, rows: &[Item]) -> Result<BTreeMap<NaiveDate, Instance>, Trouble> {
+    async fn instances_of(&self, master: &ItemRef, rows: &[Item]) -> Result<BTreeMap<NaiveDate, Instance>, Trouble> {
         let days = rows.iter().map(|row| date_of(&row.appointment.time));
         let (Some(first), Some(last)) = (days.clone().min(), days.max()) else { return Ok(BTreeMap::new()) };
         let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
@@ -200,9 +251,9 @@ impl Worker {
             until: midnight(last) + TimeDelta::days(2),
             limit: rows.len() + 4,
         };
-        let container = &master.at.container;
+        let container = &master.container;
         let server = self.servers.of(container).ok_or(Trouble::NotSynchronized)?;
-        let shown = self.ask(&server, container, server.occurrences(&master.at, window)).await?;
+        let shown = self.ask(&server, container, server.occurrences(master, window)).await?;
         Ok(shown.into_iter().map(|one| (one.date, one)).collect())
     }
 }
@@ -262,6 +313,13 @@ fn first_wall(time: &Time) -> NaiveDateTime {
 
 fn date_of(time: &Time) -> NaiveDate {
     first_wall(time).date()
+}
+
+/// The day of a series that a communication stands for: what is shown at its time, else on its day.
+fn day_of(instances: &BTreeMap<NaiveDate, Instance>, row: &Item) -> Option<NaiveDate> {
+    let time = &row.appointment.time;
+    let at_its_time = instances.iter().find(|(_, one)| one.item.appointment.time == *time).map(|(date, _)| *date);
+    at_its_time.or_else(|| Some(date_of(time)).filter(|date| instances.contains_key(date)))
 }
 
 /// Hour of the day and length.

@@ -113,10 +113,12 @@ async fn the_folder_goes_through_the_same_gate() {
     stage.put("category.wasm", &variant("category", "3"));
     wait_for("the new file in force", || async { (live.current().generation().number == 3).then_some(()) }).await;
     stage.put("category.wasm", b"rubbish");
-    wait_for("a refusal", || async { live.pending().filter(|notice| notice.code == "rules-refused") }).await;
+    let refusal =
+        wait_for("a refusal", || async { live.pending().filter(|notice| notice.code == "rules-refused") }).await;
     stage.put("category.wasm", &failing());
     let pending =
-        wait_for("a staged file", || async { live.pending().filter(|notice| notice.code == "rules-staged") }).await;
+        wait_for("another notice", || async { live.pending().filter(|notice| notice.about != refusal.about) }).await;
+    assert_eq!(pending.code, "rules-staged", "{pending:?}");
     assert!(pending.text.contains("fixture wrong of rule misbehaves fails"), "{}", pending.text);
     assert_eq!(live.current().generation().number, 3);
     let objections = live.reload().expect_err("it waits for a person");
