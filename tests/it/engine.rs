@@ -26,6 +26,7 @@ fn present(side: Side, role: Role) -> Seen {
         uid: None,
         stamp: None,
         role,
+        sent: true,
         series: None,
         appointment: appointment("Review"),
     }))

@@ -32,4 +32,5 @@ mod sim_graph_clients;
 mod store;
 mod storm;
 mod tidy;
+mod unsent;
 mod zones;

@@ -112,6 +112,18 @@ impl Outlook {
 
     /// A plain appointment in UTC, for example `2027-02-08T09:00:00Z`.
     pub async fn book(&self, subject: &str, start: &str, end: &str, attendees: &[&str]) -> String {
+        let send = if attendees.is_empty() { TO_NONE } else { TO_ALL };
+        self.book_telling(send, subject, (start, end), attendees).await
+    }
+
+    /// The same, and whom it tells of it.
+    pub async fn book_telling(
+        &self,
+        send: &str,
+        subject: &str,
+        (start, end): (&str, &str),
+        attendees: &[&str],
+    ) -> String {
         let people: String = attendees
             .iter()
             .map(|address| {
@@ -126,7 +138,6 @@ impl Outlook {
         } else {
             format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>")
         };
-        let send = if attendees.is_empty() { TO_NONE } else { TO_ALL };
         let item = format!(
             "<t:Subject>{}</t:Subject><t:Start>{start}</t:Start><t:End>{end}</t:End>{required}",
             escape(subject)

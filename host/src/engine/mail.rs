@@ -90,6 +90,16 @@ pub fn mail_for_update_unasked(before: &Appointment, patch: &Patch, allowed: boo
     update(before, patch, allowed, &[time, location, subject, body, Field::Sensitivity])
 }
 
+/// Mails a change sends of a meeting that nobody was asked to yet: whoever is told of it is invited, and all are.
+pub fn mail_for_update_unsent(before: &Appointment, patch: &Patch, allowed: bool) -> MailPlan {
+    let MailBudget { invitations, updates, .. } = update(before, patch, allowed, &MEETING_FIELDS).budget;
+    if invitations + updates == 0 {
+        return MailPlan::SILENT;
+    }
+    let now = people_after(before, patch);
+    MailPlan { mail: Mail::All, budget: MailBudget { invitations: count(&now), ..MailBudget::NONE } }
+}
+
 /// Whether a server that mails by itself would mail anybody about a change of a meeting.
 pub fn is_told_unasked(before: &Appointment, patch: &Patch) -> bool {
     let stays = !invited(before).is_empty();
@@ -99,12 +109,7 @@ pub fn is_told_unasked(before: &Appointment, patch: &Patch) -> bool {
 }
 
 fn update(before: &Appointment, patch: &Patch, allowed: bool, met_by: &[Field]) -> MailPlan {
-    let was = invited(before);
-    let now = match patch.set.get(&Field::Attendees) {
-        Some(Value::Attendees(list)) => addresses(list, before),
-        Some(_) => BTreeSet::new(),
-        None => was.clone(),
-    };
+    let (was, now) = (invited(before), people_after(before, patch));
     let added = count(&now.difference(&was).cloned().collect());
     let removed = count(&was.difference(&now).cloned().collect());
     let met_by = met_by.iter().any(|field| patch.set.contains_key(field));
@@ -123,6 +128,14 @@ pub fn mail_for_delete(shown: &Appointment, allowed: bool) -> MailPlan {
         return MailPlan::SILENT;
     }
     MailPlan { mail: Mail::All, budget: MailBudget { cancellations, ..MailBudget::NONE } }
+}
+
+fn people_after(before: &Appointment, patch: &Patch) -> BTreeSet<Address> {
+    match patch.set.get(&Field::Attendees) {
+        Some(Value::Attendees(list)) => addresses(list, before),
+        Some(_) => BTreeSet::new(),
+        None => invited(before),
+    }
 }
 
 fn invited(appointment: &Appointment) -> BTreeSet<Address> {

@@ -43,8 +43,7 @@ impl Ledger {
     pub fn write_begins(&self, key: &Key, writing: Writing) -> Result<(), LedgerError> {
         let names = |fields: &[Field]| fields.iter().map(Field::name).collect();
         let (to_crm, to_exchange) = (names(&writing.to_crm), names(&writing.to_exchange));
-        let stored =
-            StoredWriting { crm: writing.crm.into(), exchange: writing.exchange.into(), to_crm, to_exchange };
+        let stored = StoredWriting { crm: writing.crm.into(), exchange: writing.exchange.into(), to_crm, to_exchange };
         let mut batch = Batch::new();
         batch.put(WRITING, key.to_string(), encode(WRITING, &stored)?);
         self.store.commit(batch).map(drop).map_err(failed("write to"))

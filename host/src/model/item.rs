@@ -191,6 +191,9 @@ pub struct Item {
     /// Our stamp: the key of the appointment this item was created from.
     pub stamp: Option<Key>,
     pub role: Role,
+    /// Whether its attendees were ever asked to come; true where the side does not say. A meeting can be stored with attendees
+    /// whom nobody has told [EWS: MeetingRequestWasSent].
+    pub sent: bool,
     /// The series it is an occurrence of, by the side's own name for it (UID, or what communications share). Nothing for
     /// a single appointment and for the master of a series.
     pub series: Option<String>,

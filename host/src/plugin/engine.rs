@@ -190,9 +190,7 @@ impl Engine {
         self.shared.compiled.fetch_add(1, Ordering::Relaxed);
         let code = match &self.shared.compiler {
             Compiler::Within => self.shared.wasm.precompile_component(bytes).map_err(refused)?,
-            Compiler::Program(program) => {
-                compile::compile(program, self.shared.compile_limits, bytes, &self.ending)?
-            }
+            Compiler::Program(program) => compile::compile(program, self.shared.compile_limits, bytes, &self.ending)?,
         };
         let component = self.load(&code).map_err(refused)?;
         if let Some(cache) = &self.shared.cache {

@@ -214,7 +214,8 @@ impl Worker {
         }
         decision.answers = self.answers(&decision);
         // What people changed while a copy was made and not recorded is told like any other change.
-        decision.mail = self.mail(&decision, past, changes, linked || begun.is_some());
+        let tells = !past && !self.is_draft(&decision).await?;
+        decision.mail = self.mail(&decision, tells, changes, linked || begun.is_some());
         self.withhold(&mut decision);
         Ok(decision)
     }
@@ -404,10 +405,24 @@ impl Worker {
         Ok(())
     }
 
-    fn mail(&self, decision: &Decision, past: bool, changes: &[Change], linked: bool) -> MailPlan {
+    /// A meeting that its organizer in Exchange saved and has not sent: the host does not send it in their place.
+    async fn is_draft(&self, decision: &Decision) -> Result<bool, Trouble> {
+        let stored = decision.view.exchange.present().filter(|item| !item.sent);
+        // Whoever is added to an appointment of nobody else's is the first to be asked.
+        let Some(_) = stored.filter(|item| engine::mail_for_delete(&item.appointment, true) != MailPlan::SILENT) else {
+            return Ok(false);
+        };
+        Ok(match &decision.key {
+            Key::Uid(_) => true,
+            Key::Occurrence { uid, .. } => matches!(self.ledger.find_uid(uid).await?, Some(Key::Uid(_))),
+            Key::Crm(_) | Key::CrmSeries(_) => false,
+        })
+    }
+
+    fn mail(&self, decision: &Decision, tells: bool, changes: &[Change], linked: bool) -> MailPlan {
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
-        let allowed = !past && permitted && self.settings.exchange_invites;
+        let allowed = tells && permitted && self.settings.exchange_invites;
         let shown = decision.view.exchange.present();
         match &decision.op {
             Op::Create { on: Side::Exchange, .. } => decision
@@ -417,13 +432,15 @@ impl Worker {
             Op::Merge => shown.map_or(MailPlan::SILENT, |item| {
                 let plan = if self.mails_by_itself(decision) {
                     engine::mail_for_update_unasked
+                } else if !item.sent {
+                    engine::mail_for_update_unsent
                 } else {
                     engine::mail_for_update
                 };
                 plan(&item.appointment, &decision.merged.to_exchange, allowed && linked)
             }),
             Op::Delete { on: Side::Exchange, .. } => {
-                shown.map_or(MailPlan::SILENT, |item| engine::mail_for_delete(&item.appointment, allowed))
+                shown.map_or(MailPlan::SILENT, |item| engine::mail_for_delete(&item.appointment, allowed && item.sent))
             }
             Op::Create { on: Side::Crm, .. }
             | Op::Delete { on: Side::Crm, .. }

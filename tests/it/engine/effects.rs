@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use daybridge::engine::{
     Answering, Brake, BrakeLimits, Braked, MailMeter, MailPlan, PairCounts, Restless, RestlessLimits, Rewrite,
-    answered, mail_for_create, mail_for_delete, mail_for_update, restless,
+    answered, mail_for_create, mail_for_delete, mail_for_update, mail_for_update_unsent, restless,
 };
 use daybridge::model::{
     Address, Appointment, Attendee, AttendeeKind, Body, Container, Field, Mail, MailBudget, Patch, Person, Response,
@@ -84,6 +84,27 @@ fn a_changed_meeting_mails_by_what_changed() {
     for (what, patch, mail, budget) in rows {
         assert_eq!(mail_for_update(&meeting(&["ann", "ben"]), &patch, true), MailPlan { mail, budget }, "{what}");
         assert_eq!(mail_for_update(&meeting(&["ann", "ben"]), &patch, false), MailPlan::SILENT, "{what}, not allowed");
+    }
+}
+
+#[test]
+fn a_meeting_that_was_never_sent_invites_all_when_it_tells_anybody() {
+    let attendees = |people: &[&str]| (Field::Attendees, Value::Attendees(meeting(people).attendees));
+    let place = || (Field::Location, Value::Text("Room 2".to_owned()));
+    let rows = [
+        ("nothing", patch([]), 0),
+        ("place", patch([place()]), 2),
+        ("reminder", patch([(Field::Reminder, Value::Minutes(5))]), 0),
+        ("one more", patch([attendees(&["ann", "ben", "cy"])]), 3),
+        ("one less", patch([attendees(&["ann"])]), 0),
+        ("nobody left", patch([(Field::Attendees, Value::Empty)]), 0),
+        ("people and place", patch([attendees(&["ann", "cy", "di"]), place()]), 3),
+    ];
+    for (what, patch, invitations) in rows {
+        let mail = if invitations == 0 { Mail::Silent } else { Mail::All };
+        let plan = MailPlan { mail, budget: budget(invitations, 0, 0) };
+        assert_eq!(mail_for_update_unsent(&meeting(&["ann", "ben"]), &patch, true), plan, "{what}");
+        assert_eq!(mail_for_update_unsent(&meeting(&["ann", "ben"]), &patch, false), MailPlan::SILENT, "{what}");
     }
 }
 

@@ -24,6 +24,7 @@ fn instance(day: u32, subject: &str) -> Instance {
         uid: None,
         stamp: None,
         role: Role::Organizer,
+        sent: true,
         series: Some("uid".into()),
         appointment: Appointment::new(subject, time),
     };

@@ -53,6 +53,7 @@ pub fn item(wire: &CalendarItem, mailbox: &Address, config: &EwsConfig) -> Resul
         uid: wire.uid.clone().filter(|_| !is_part),
         stamp: stamp(wire, config).filter(|_| !is_part),
         role,
+        sent: wire.request_was_sent,
         series: wire.uid.clone().filter(|_| is_part),
         appointment,
     })

@@ -51,6 +51,8 @@ pub fn item(event: &Event, mailbox: &Address, home: Option<Tz>, config: &GraphCo
         uid: event.uid.clone().filter(|uid| !is_part && !uid.is_empty()),
         stamp: stamp(event, config).filter(|_| !is_part),
         role,
+        // It mails whenever attendees are written, and has no property for it.
+        sent: true,
         series: None,
         appointment,
     })

@@ -200,7 +200,7 @@ impl Mapping {
         let version = self.version(row, links);
         // The CRM does not show the pattern of a series, only that the row belongs to one.
         let series = row.id("Comm_RecurrenceId");
-        Ok(Item { at: ItemRef::crm(id), version, uid, stamp, role: Role::Organizer, series, appointment })
+        Ok(Item { at: ItemRef::crm(id), version, uid, stamp, role: Role::Organizer, sent: true, series, appointment })
     }
 
     /// iCalendar UID and stamp of a row. Text in the stamp column that is no stamp of ours is a meeting key of another

@@ -20,8 +20,8 @@ use crate::engine;
 use crate::ledger::{Entry, Event, State};
 use crate::model::recurrence::{Rule, recognise};
 use crate::model::{
-    Cause, Change, Container, Direction, Instance, Item, ItemRef, Key, Known, MailBudget, Recurrence, Side, Status, Time,
-    Version, Zone, instant_of,
+    Cause, Change, Container, Direction, Instance, Item, ItemRef, Key, Known, MailBudget, Recurrence, Side, Status,
+    Time, Version, Zone, instant_of,
 };
 use crate::rules::{Call, Draft, Rules, Verdict};
 
