@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, LedgerError, decode, encode, failed};
-use crate::model::{Appointment, Key};
-use crate::store::record::{Record, StoredAppointment};
+use crate::model::{Appointment, ItemRef, Key};
+use crate::store::record::{Record, StoredAppointment, StoredItemRef};
 use crate::store::{Batch, Tree};
 
 pub(super) const BEGUN: Tree = Tree("ledger-begun");
@@ -19,12 +19,16 @@ pub(super) const BEGUN: Tree = Tree("ledger-begun");
 pub struct Begun {
     pub crm: Appointment,
     pub exchange: Appointment,
+    /// What the copy is made of, where that is one item.
+    pub source: Option<ItemRef>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredBegun {
     crm: StoredAppointment,
     exchange: StoredAppointment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<StoredItemRef>,
 }
 
 impl Record for StoredBegun {
@@ -37,7 +41,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Store`] if the store takes nothing any more.
     pub fn begin(&self, key: &Key, begun: Begun) -> Result<(), LedgerError> {
-        let stored = StoredBegun { crm: begun.crm.into(), exchange: begun.exchange.into() };
+        let source = begun.source.map(StoredItemRef::from);
+        let stored = StoredBegun { crm: begun.crm.into(), exchange: begun.exchange.into(), source };
         let mut batch = Batch::new();
         batch.put(BEGUN, key.to_string(), encode(BEGUN, &stored)?);
         self.store.commit(batch).map(drop).map_err(failed("write to"))
@@ -50,7 +55,12 @@ impl Ledger {
     pub async fn begun(&self, key: &Key) -> Result<Option<Begun>, LedgerError> {
         let bytes = self.store.get(BEGUN, key.to_string().as_bytes()).map_err(failed("read"))?;
         let stored = bytes.as_deref().map(|bytes| decode::<StoredBegun>(BEGUN, bytes)).transpose()?;
-        Ok(stored.map(|stored| Begun { crm: stored.crm.into(), exchange: stored.exchange.into() }))
+        let begun = |stored: StoredBegun| Begun {
+            crm: stored.crm.into(),
+            exchange: stored.exchange.into(),
+            source: stored.source.map(ItemRef::from),
+        };
+        Ok(stored.map(begun))
     }
 
     /// Puts the end of a creation into a batch.

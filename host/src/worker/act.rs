@@ -66,6 +66,9 @@ impl Worker {
         entry.crm = decision.view.crm.present().map(Known::from).or(entry.crm);
         entry.exchange = decision.view.exchange.present().map(Known::from).or(entry.exchange);
         entry.copies = decision.view.copies.iter().cloned().collect();
+        if let Some(item) = decision.view.exchange.present() {
+            entry.uid = item.uid.clone().or(entry.uid);
+        }
         let event = decision.taken_in.then(|| self.event("noted", TAKEN_IN, decision));
         let entry = (decision.taken_in || entry != *before).then_some(entry);
         Done { entry, event, ..Done::NOTHING }
@@ -98,7 +101,8 @@ impl Worker {
         }
         let mut wanted = draft.appointment.clone();
         wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
-        let begun = Begun { crm: source.appointment.clone(), exchange: wanted.clone() };
+        let begun =
+            Begun { crm: source.appointment.clone(), exchange: wanted.clone(), source: Some(source.at.clone()) };
         self.ledger.begin(&decision.key, begun)?;
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
         let mut entry = self.paired(decision, Some(source), Some(&made));
@@ -117,7 +121,11 @@ impl Worker {
         let crm = self.servers.crm().clone();
         // Its people are written one by one: who is missing from a copy made by half was not removed by anybody.
         let alone = |appointment: &Appointment| Appointment { attendees: Vec::new(), ..appointment.clone() };
-        let begun = Begun { crm: alone(&draft.appointment), exchange: alone(&source.appointment) };
+        let begun = Begun {
+            crm: alone(&draft.appointment),
+            exchange: alone(&source.appointment),
+            source: Some(source.at.clone()),
+        };
         self.ledger.begin(&decision.key, begun)?;
         let request = crm.create(&Container::Crm, &draft.appointment, &decision.key, decision.mail.mail);
         let made = self.ask(&crm, &Container::Crm, request).await?;

@@ -127,12 +127,15 @@ impl Worker {
         anew: bool,
     ) -> Result<Decision, Trouble> {
         let mut entry = self.ledger.get(key).await?;
+        let made = if entry.is_none() { self.made_and_not_recorded(key).await? } else { None };
+        let unrecorded = made.is_some();
+        entry = entry.or(made);
+        let mut taken_in = unrecorded;
         let mut view = self.look(key, entry.as_ref(), changes).await?;
-        let mut taken_in = false;
         if let Some(entry) = &mut entry
             && let Some(writing) = self.ledger.writing(key).await?
         {
-            taken_in = written::take_in(entry, &writing, view.crm.present(), view.exchange.present());
+            taken_in |= written::take_in(entry, &writing, view.crm.present(), view.exchange.present());
         }
         if let Some(entry) = &entry {
             unread_again(&mut view.crm, entry.crm.as_ref());
@@ -143,12 +146,12 @@ impl Worker {
         let live = entry.as_ref().filter(|entry| entry.state == State::Live);
         let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
         let exchange_base = entry.as_ref().and_then(|entry| entry.exchange.as_ref()).map(|known| &known.appointment);
-        let crm_moved = has_moved(&view.crm, crm_base);
+        let crm_moved = has_moved(&view.crm, crm_base) && !(unrecorded && is_half_made(&view.crm, crm_base));
         let exchange_moved = has_moved(&view.exchange, exchange_base);
         let mark = self.ledger.mark(key).await?;
         let wanted = mark.as_ref().is_some_and(|mark| !mark.done && mark.digest == rules.generation().digest);
         let reapply = (anew || wanted) && live.is_some();
-        let quiet = !reapply
+        let quiet = !(reapply || unrecorded)
             && live.is_some()
             && crm_base.is_some()
             && exchange_base.is_some()
@@ -185,7 +188,8 @@ impl Worker {
             beyond_window,
         };
         let op = match engine::plan(&input, &self.settings.policy) {
-            Op::Nothing if reapply && linked => Op::Merge,
+            // What was made by half is made whole.
+            Op::Nothing if (reapply || unrecorded) && linked => Op::Merge,
             op if matches!(key, Key::Occurrence { .. }) => engine::of_occurrence(op, linked, &input),
             op => op,
         };
@@ -474,6 +478,12 @@ fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {
         }
         (Some(_), None) | (None, _) => false,
     }
+}
+
+/// A row of the CRM that was cut off before its people were written: it shows nobody, which is no change of anybody's.
+fn is_half_made(seen: &Seen, base: Option<&Appointment>) -> bool {
+    let (Some(item), Some(base)) = (seen.present(), base) else { return false };
+    item.appointment.organizer.is_none() && engine::moved(base, &item.appointment).is_empty()
 }
 
 /// A side shows another item than the one agreed on.

@@ -68,13 +68,7 @@ impl Worker {
         {
             crm = self.partner_in_crm(key, item).await?;
         }
-        let lost = entry.is_some_and(|entry| entry.crm.is_some()) && matches!(crm, Seen::Deleted | Seen::Absent);
-        if lost && exchange.present().is_some() && self.ledger.begun(key).await?.is_some() {
-            // One may have been made in the place of the lost one, and never recorded.
-            let server = self.servers.crm().clone();
-            let made = self.ask(&server, &Container::Crm, server.find_stamped(&Container::Crm, key)).await?;
-            crm = self.unpaired(made).await?.into_iter().next().map_or(crm, |item| Seen::Present(Box::new(item)));
-        }
+        let crm = self.made_in_place(key, entry, crm).await?;
         if let Some(item) = exchange.present() {
             copies.remove(&item.at);
         }
@@ -82,6 +76,17 @@ impl Worker {
             copies.remove(at);
         }
         Ok(View { crm, exchange, copies, searched })
+    }
+
+    /// What the CRM shows; if it has lost its copy, one that was made in its place and never recorded.
+    pub(super) async fn made_in_place(&self, key: &Key, entry: Option<&Entry>, crm: Seen) -> Result<Seen, Trouble> {
+        let lost = entry.is_some_and(|entry| entry.crm.is_some()) && crm.present().is_none();
+        if !lost || self.ledger.begun(key).await?.is_none() {
+            return Ok(crm);
+        }
+        let server = self.servers.crm().clone();
+        let made = self.ask(&server, &Container::Crm, server.find_stamped(&Container::Crm, key)).await?;
+        Ok(self.unpaired(made).await?.into_iter().next().map_or(crm, |item| Seen::Present(Box::new(item))))
     }
 
     /// Where the CRM's copy is, as far as anything tells.

@@ -1,11 +1,44 @@
-//! What an earlier run wrote to a pair before it was stopped, and what both sides agree on since.
+//! What an earlier run made or wrote before it was stopped, and what both sides agree on since.
 //!
-//! Promises: pure; a write counts as carried out only if its side shows all that was written, so that what did not arrive is
+//! Promises: writes nothing; a copy is found by its stamp, and belongs to what it was made of, whatever became of that. A write counts as carried out only if its side shows all that was written, so that what did not arrive is
 //! carried over again, and never taken for agreed. Must not know: how it is kept, why the run was stopped.
 
+use super::{Trouble, Worker};
 use crate::engine::same_value;
-use crate::ledger::{Entry, Writing};
-use crate::model::{Appointment, Field, Item};
+use crate::ledger::{Begun, Entry, Writing};
+use crate::model::{Appointment, Container, Field, Item, ItemRef, Key, Known, Side, Version};
+
+impl Worker {
+    /// The pair of a copy that an earlier run made and could not record, with what both sides agreed on then.
+    pub(super) async fn made_and_not_recorded(&self, key: &Key) -> Result<Option<Entry>, Trouble> {
+        let Some(Begun { crm, exchange, source: Some(source) }) = self.ledger.begun(key).await? else {
+            return Ok(None);
+        };
+        let target = match source.side() {
+            Side::Exchange => Some(Container::Crm),
+            Side::Crm => self.home(&exchange),
+        };
+        let Some((target, server)) = target.and_then(|target| Some((target.clone(), self.servers.of(&target)?))) else {
+            return Ok(None);
+        };
+        let made = self.ask(&server, &target, server.find_stamped(&target, key)).await?;
+        let Some(made) = self.unpaired(made).await?.into_iter().next() else { return Ok(None) };
+        if self.ledger.find_item(&source).await?.is_some() {
+            return Ok(None);
+        }
+        let uid = made.uid.clone().or(match key {
+            Key::Uid(uid) => Some(uid.clone()),
+            Key::Crm(_) | Key::Occurrence { .. } | Key::CrmSeries(_) => None,
+        });
+        // Versions of their own: whatever is shown there now is looked at.
+        let known = |at: ItemRef, appointment| Known { at, version: Version(String::new()), appointment };
+        let (crm, exchange) = match source.side() {
+            Side::Crm => (known(source, crm), known(made.at, exchange)),
+            Side::Exchange => (known(made.at, crm), known(source, exchange)),
+        };
+        Ok(Some(Entry { uid, crm: Some(crm), exchange: Some(exchange), ..Entry::new(key.clone()) }))
+    }
+}
 
 /// Takes into an entry what both sides agree on since a write that was carried out and never recorded. False if it was not.
 pub(super) fn take_in(entry: &mut Entry, writing: &Writing, crm: Option<&Item>, exchange: Option<&Item>) -> bool {

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use daybridge::control::Desk;
 use daybridge_tests::crm::Booking;
-use daybridge_tests::ews::{Outlook, TO_NONE};
+use daybridge_tests::ews::{Outlook, TO_ALL, TO_NONE};
 use daybridge_tests::host::{Mails, Servers, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::SUSAN;
@@ -152,6 +152,27 @@ async fn s17_a_change_made_before_a_creation_was_recorded_is_kept() {
         for change_in_crm in [true, false] {
             after_a_creation_that_was_cut_off(from_crm, change_in_crm).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn s17_a_copy_that_was_made_by_half_goes_with_what_it_was_made_of() {
+    for fault in [
+        json!({"operation": "POST Comm_Link", "kind": "drop-before", "times": 2}),
+        json!({"operation": "POST Communication", "kind": "drop-after-commit", "times": 2}),
+    ] {
+        let mut host = TestHost::settled().await;
+        let (crm, outlook) = (host.crm(), host.outlook("susan.maye"));
+        let item = outlook.book("Plan", &utc(&day(40), 9), &utc(&day(40), 10), &["terry.smith@example.test"]).await;
+        host.crm_fault(fault.clone()).await;
+        host.pass(false).await;
+        let id = crm.appointments().await.first().expect("in the CRM").id();
+        outlook.delete(&item, TO_ALL).await;
+        host.people_mailed(Mails::new(1, 0, 1));
+        host.settle().await;
+        let left: Vec<_> = crm.appointments().await.iter().map(|row| row.text("Comm_Status")).collect();
+        assert!(left.iter().all(|status| status == "Cancelled"), "{left:?}, {fault}: {}", host.trace(&id).await);
+        host.oracle(0, Mails::new(1, 0, 1)).await;
     }
 }
 

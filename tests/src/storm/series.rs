@@ -45,12 +45,13 @@ impl Stage {
 
     /// Each occurrence that is as the series follows it; one that differs by itself keeps what it has.
     pub(super) async fn set_series_in_outlook(&mut self, who: usize, series: &Meeting, subject: String, what: Set) {
-        self.spread.insert(subject);
+        self.spread.insert(subject.clone());
         let (id, outlook) = (&series.id, self.outlooks[who].clone());
         match what {
             Set::Subject => {
                 let text = self.text("Subject");
                 outlook.set_subject(id, &text).await;
+                self.kin.push([subject, text.clone()]);
                 self.spread.insert(text);
             }
             Set::Location => outlook.set_location(id, &self.text("Room")).await,

@@ -100,6 +100,8 @@ pub struct Stage {
     pub(super) doomed: BTreeSet<String>,
     /// Subjects of series that were changed as a whole since the last rest: what then stands in which occurrence is left open.
     pub(super) spread: BTreeSet<String>,
+    /// Subjects that the same series bore since the last rest.
+    pub(super) kin: Vec<[String; 2]>,
     /// Items of Exchange by the CRM's id, as of the last rest.
     pub(super) pairs: BTreeMap<String, truth::Place>,
     pub(super) wanted: Option<Wanted>,
@@ -143,6 +145,7 @@ impl Stage {
             typed: BTreeMap::new(),
             doomed: BTreeSet::new(),
             spread: BTreeSet::new(),
+            kin: Vec::new(),
             pairs: BTreeMap::new(),
             wanted: None,
         };
@@ -346,6 +349,11 @@ impl Stage {
                     doomed.extend(typed.subjects.iter().cloned());
                 }
             }
+            for kin in &self.kin {
+                if kin.iter().any(|subject| doomed.contains(subject)) {
+                    doomed.extend(kin.iter().cloned());
+                }
+            }
         }
         for (slot, typed) in &all {
             let shown = if let Slot::Crm(id) = slot { crm.get(id) } else { None };
@@ -357,6 +365,7 @@ impl Stage {
             }
         }
         self.spread.clear();
+        self.kin.clear();
         // From now on each of them must stay until somebody deletes it.
         self.typed = crm
             .into_iter()

@@ -206,10 +206,16 @@ pub fn match_up(
     let crm: Vec<(&String, &Shown)> = crm.iter().filter(|(_, shown)| shown.time < until).collect();
     let mut left: BTreeMap<&Place, &Shown> = exchange.iter().collect();
     let mut pairs = BTreeMap::new();
-    // What is the same in everything first: it leaves less to choose from.
-    for exactly in [true, false] {
+    // What is the same in everything first: it leaves less to choose from. What is complete may differ; the days of a series
+    // have the same subject.
+    let fits: [fn(&Shown, &Shown) -> bool; 3] = [
+        |shown, other| other.time == shown.time && other.subject == shown.subject,
+        |shown, other| other.time == shown.time || other.subject == shown.subject,
+        |_, _| true,
+    ];
+    for fits in fits {
         for (id, shown) in &crm {
-            let fits = |other: &Shown| alike(shown, other, reach) && (!exactly || other.subject == shown.subject);
+            let fits = |other: &Shown| alike(shown, other, reach) && fits(shown, other);
             if !pairs.contains_key(*id)
                 && let Some(at) = left.iter().find_map(|(at, other)| fits(other).then_some(*at))
             {

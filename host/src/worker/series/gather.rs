@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use chrono_tz::Tz;
 
 use super::super::unasked::WITHOUT_ATTENDEES;
@@ -17,11 +17,11 @@ use super::super::{Trouble, Worker};
 use super::{Spread, occurrence_window};
 use crate::connector::Problem;
 use crate::engine;
-use crate::ledger::{Entry, Event, State};
+use crate::ledger::{Begun, Entry, Event, State};
 use crate::model::recurrence::{Rule, recognise};
 use crate::model::{
-    Cause, Change, Container, Direction, Instance, Item, ItemRef, Key, Known, MailBudget, Recurrence, Side, Status,
-    Time, Version, Zone, instant_of,
+    Appointment, Cause, Change, Container, Direction, Instance, Item, ItemRef, Key, Known, MailBudget, Recurrence,
+    Side, Status, Time, Version, Zone, instant_of,
 };
 use crate::rules::{Call, Draft, Rules, Verdict};
 
@@ -30,8 +30,12 @@ struct Found {
     rule: Rule,
     /// The one that most of the others are like; content and time of day of the series.
     model: Item,
-    zone: Option<Tz>,
+    /// All of them are over.
+    past: bool,
 }
+
+/// Communications with the key and the occurrence they stand for, and those that stand for none.
+type Placed = (Vec<(Key, Instance, Item)>, Vec<Item>);
 
 /// The master of a series in Exchange.
 struct Made {
@@ -57,33 +61,28 @@ impl Worker {
         }
         let master = match &entry.exchange {
             Some(known) => self.read(&known.at).await?.present().cloned(),
-            None => None,
+            None => self.made_before(&entry.key, &rows).await?,
         };
         if let Some(master) = master {
-            return self.adopt(entry, &master, free).await;
+            let entry = Entry { state: State::Live, ..entry };
+            return match self.ledger.begun(&entry.key).await? {
+                // An earlier run was cut off before all were paired.
+                Some(begun) => self.pair_up(entry, &master, &begun, free).await,
+                None => self.adopt(entry, &master, free).await,
+            };
         }
         let single = |rows: Vec<Item>| Ok(kept_single(&entry, rows));
-        let Some(found) = found(&rows).filter(|_| free.len() == rows.len()) else {
-            return match self.made_before(&entry.key, &rows).await? {
-                Some(master) => self.adopt(Entry { state: State::Live, ..entry }, &master, free).await,
-                None => single(free),
-            };
-        };
+        let found = found(&rows, self.clock.now()).filter(|_| free.len() == rows.len());
+        let Some(found) = found else { return single(free) };
         let Some((draft, home)) = self.draft(&entry.key, &found, rules).await? else { return single(free) };
-        let made = match self.make(&entry.key, &draft, &home, changes).await {
+        let made = match self.make(&entry.key, &found, &draft, &home, changes).await {
             Ok(made) => made,
             // A server that cannot hold it, or has no such pattern.
             Err(Trouble::Server { error, .. }) if error.problem == Problem::Unsupported => return single(free),
             Err(trouble) => return Err(trouble),
         };
-        let series = Entry {
-            uid: made.master.uid.clone(),
-            crm: None,
-            exchange: Some(Known::from(&made.master)),
-            state: State::Live,
-            generation: Some(rules.generation()),
-            ..entry
-        };
+        let entry = Entry { generation: Some(rules.generation()), ..entry };
+        let series = whole(&entry, &made.master);
         let mut note = format!("a series of {} communications, recognised by its days", rows.len());
         if made.uninvited {
             note = format!("{note}; {WITHOUT_ATTENDEES}");
@@ -91,7 +90,10 @@ impl Worker {
         let mut event = Event::new(self.clock.now(), "created in Exchange").note(note);
         event.mail = made.mail;
         self.ledger.record(&series, vec![event]).await?;
-        self.pair_up(&made.master, &found, rows).await
+        // It is complete only when all of it is paired.
+        let begun = Begun { crm: found.model.appointment, exchange: made.master.appointment.clone(), source: None };
+        self.ledger.begin(&series.key, begun.clone())?;
+        self.pair_up(series, &made.master, &begun, free).await
     }
 
     /// Whether the rules pass it, and where it belongs.
@@ -120,8 +122,7 @@ impl Worker {
         Ok(draft.appointment.recurrence.is_some().then_some((draft, home)))
     }
 
-    /// The master that was made of communications in which no pattern is found any more: some of them were removed or moved
-    /// since, and the ledger was lost or never told of it.
+    /// The master that an earlier run made of these communications, and that the ledger was never told of, or has lost.
     async fn made_before(&self, key: &Key, rows: &[Item]) -> Result<Option<Item>, Trouble> {
         let Some(row) = rows.first() else { return Ok(None) };
         let Some(home) = self.home(&self.for_exchange(key, &row.appointment).await) else { return Ok(None) };
@@ -138,7 +139,7 @@ impl Worker {
         let rows = self.rows_of(id).await?;
         let free = self.unpaired(rows).await?;
         let (placed, _) = self.placed(uid, &known.at, free).await?;
-        Ok(placed.iter().any(|(_, one)| one.at == row.at))
+        Ok(placed.iter().any(|(_, _, one)| one.at == row.at))
     }
 
     /// The communications of a series that count, in their order.
@@ -151,37 +152,39 @@ impl Worker {
     }
 
     /// Communications with the occurrences they stand for, as far as these have none yet; and those that stand for none.
-    async fn placed(
-        &self,
-        uid: &str,
-        master: &ItemRef,
-        rows: Vec<Item>,
-    ) -> Result<(Vec<(Key, Item)>, Vec<Item>), Trouble> {
+    async fn placed(&self, uid: &str, master: &ItemRef, rows: Vec<Item>) -> Result<Placed, Trouble> {
         let mut instances = self.instances_of(master, &rows).await?;
         let (mut placed, mut single) = (Vec::new(), Vec::new());
         for row in rows {
-            let Some(date) = day_of(&instances, &row) else {
+            let Some(instance) = day_of(&instances, &row).and_then(|date| instances.remove(&date)) else {
                 single.push(row);
                 continue;
             };
-            instances.remove(&date);
-            let key = Key::Occurrence { uid: uid.to_owned(), date };
+            let key = Key::Occurrence { uid: uid.to_owned(), date: instance.date };
             match self.ledger.get(&key).await? {
-                None => placed.push((key, row)),
+                None => placed.push((key, instance, row)),
                 Some(_) => single.push(row),
             }
         }
         Ok((placed, single))
     }
 
-    /// The master: the one an earlier run made, or a new one.
-    async fn make(&self, key: &Key, draft: &Draft, home: &Container, changes: &[Change]) -> Result<Made, Trouble> {
+    /// Makes the master, unless there is one.
+    async fn make(
+        &self,
+        key: &Key,
+        found: &Found,
+        draft: &Draft,
+        home: &Container,
+        changes: &[Change],
+    ) -> Result<Made, Trouble> {
         let server = self.servers.of(home).ok_or(Trouble::NotSynchronized)?;
-        if let Some(master) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
-            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false });
+        // The rules may lead elsewhere than where it was looked for.
+        if !self.ask(&server, home, server.find_stamped(home, key)).await?.is_empty() {
+            return Err(Trouble::Undecided);
         }
         let first = changes.iter().any(|change| change.cause == Cause::First);
-        let past = draft.appointment.time.is_past(self.clock.now());
+        let past = found.past;
         let mail = engine::mail_for_create(&draft.appointment, draft.mail_allowed && !first && !past);
         self.ask_mail_cap(mail.budget.total()).await?;
         let mut wanted = draft.appointment.clone();
@@ -190,54 +193,52 @@ impl Worker {
         if uninvited {
             wanted.attendees.clear();
         }
+        let begun = Begun { crm: found.model.appointment.clone(), exchange: wanted.clone(), source: None };
+        self.ledger.begin(key, begun)?;
         let master = self.ask(&server, home, server.create(home, &wanted, key, mail.mail)).await?;
         self.counts.exchange_writes.fetch_add(1, Ordering::Relaxed);
         self.counts.add_mail(mail.budget);
         Ok(Made { master, mail: mail.budget, uninvited })
     }
 
-    /// Pairs each communication with its occurrence. What both agree on is what the series was made of: where a communication
-    /// differs from that, the next look finds its difference as the change it is.
-    async fn pair_up(&self, master: &Item, found: &Found, rows: Vec<Item>) -> Result<Spread, Trouble> {
+    /// Pairs each communication with its occurrence. What both agree on is what the series was made of and as what: where one
+    /// of the sides differs from that, the next look finds its difference as the change it is.
+    async fn pair_up(&self, entry: Entry, master: &Item, begun: &Begun, rows: Vec<Item>) -> Result<Spread, Trouble> {
         let Some(uid) = master.uid.clone() else { return Err(Trouble::Undecided) };
-        let mut instances = self.instances_of(&master.at, &rows).await?;
+        let (placed, single) = self.placed(&uid, &master.at, rows).await?;
         let mut looks = Vec::new();
-        for row in rows {
-            let date = date_of(&row.appointment.time);
-            let Some(instance) = instances.remove(&date) else { continue };
-            let mut agreed = found.model.appointment.clone();
-            agreed.time = shifted(&found.model.appointment.time, date, found.zone);
-            let key = Key::Occurrence { uid: uid.clone(), date };
-            let differs = !engine::moved(&agreed, &row.appointment).is_empty();
-            // A version of its own: what differs is a change, not another reading of the same.
-            let version = if differs { Version(String::new()) } else { row.version.clone() };
-            let entry = Entry {
-                crm: Some(Known { at: row.at.clone(), version, appointment: agreed }),
-                exchange: Some(Known::from(&instance.item)),
-                ..Entry::new(key.clone())
-            };
+        for (key, instance, row) in placed {
+            let crm = agreed_on(&begun.crm, instance.date, &row);
+            let exchange = agreed_on(&begun.exchange, instance.date, &instance.item);
+            let differs = [(&crm, &row), (&exchange, &instance.item)]
+                .iter()
+                .any(|(known, item)| !engine::moved(&known.appointment, &item.appointment).is_empty());
+            let entry = Entry { crm: Some(crm), exchange: Some(exchange), ..Entry::new(key.clone()) };
             let event = Event::new(self.clock.now(), "linked").note("an occurrence of a series made in the CRM");
             self.ledger.record(&entry, vec![event]).await?;
             if differs {
                 looks.push((key, Change { at: row.at, uid: None, stamp: None, cause: Cause::Again }));
             }
         }
+        let series = whole(&entry, master);
+        looks.extend(kept_single(&series, single).looks);
         let until = occurrence_window(self).until;
-        Ok(Spread { state: Some(Some(crate::ledger::SeriesState { until })), looks, ..Spread::default() })
+        let state = Some(Some(crate::ledger::SeriesState { until }));
+        Ok(Spread { entry: Some(series), state, looks, ..Spread::default() })
     }
 
     /// Communications that joined a series which is in Exchange already: those of its days pair with its occurrences (an
     /// earlier run was cut off), the others stay single.
     async fn adopt(&self, entry: Entry, master: &Item, free: Vec<Item>) -> Result<Spread, Trouble> {
-        let Some(uid) = master.uid.clone() else { return Err(Trouble::Undecided) };
+        let series = whole(&entry, master);
+        let Some(uid) = &series.uid else { return Err(Trouble::Undecided) };
         let again = |at: ItemRef| Change { at, uid: None, stamp: None, cause: Cause::Again };
-        let (placed, single) = self.placed(&uid, &master.at, free).await?;
-        let mut looks: Vec<_> = placed.into_iter().map(|(key, row)| (key, again(row.at))).collect();
+        let (placed, single) = self.placed(uid, &master.at, free).await?;
+        let mut looks: Vec<_> = placed.into_iter().map(|(key, _, row)| (key, again(row.at))).collect();
         // Nobody has looked at the whole yet.
         if self.ledger.series(&entry.key).await?.is_none() {
             looks.push((entry.key.clone(), again(master.at.clone())));
         }
-        let series = Entry { uid: Some(uid), exchange: Some(Known::from(master)), ..entry.clone() };
         looks.extend(kept_single(&series, single).looks);
         Ok(Spread { entry: (series != entry).then_some(series), looks, ..Spread::default() })
     }
@@ -258,6 +259,28 @@ impl Worker {
     }
 }
 
+/// The entry of a series with this master.
+fn whole(entry: &Entry, master: &Item) -> Entry {
+    Entry {
+        uid: master.uid.clone(),
+        crm: None,
+        exchange: Some(Known::from(master)),
+        state: State::Live,
+        ..entry.clone()
+    }
+}
+
+/// What was agreed on of one day of a series: what the whole was made as, at its hours on that day. Where the item differs from
+/// it, the version is none of the item's: what differs is a change, not another reading of the same.
+fn agreed_on(made: &Appointment, date: NaiveDate, item: &Item) -> Known {
+    let mut appointment = Appointment { recurrence: None, ..made.clone() };
+    appointment.time = shifted(&made.time, date, zone(&made.time));
+    let differs = !engine::moved(&appointment, &item.appointment).is_empty();
+    let version = if differs { Version(String::new()) } else { item.version.clone() };
+    let appointment = if differs { appointment } else { item.appointment.clone() };
+    Known { at: item.at.clone(), version, appointment }
+}
+
 /// The communications stay single appointments: a note in the ledger keeps them from being gathered again.
 fn kept_single(entry: &Entry, rows: Vec<Item>) -> Spread {
     let looks = rows
@@ -273,21 +296,25 @@ fn kept_single(entry: &Entry, rows: Vec<Item>) -> Spread {
 }
 
 /// The pattern of communications, if there is one.
-fn found(rows: &[Item]) -> Option<Found> {
+fn found(rows: &[Item], now: DateTime<Utc>) -> Option<Found> {
     let days: Vec<NaiveDate> = rows.iter().map(|row| date_of(&row.appointment.time)).collect();
     let rule = recognise(&days, Weekday::Mon)?;
-    // The hour most of them share; the first of these stands for the series.
+    // The hour most of them share. The first of these stands for the series, of those still to come if there are any: they are
+    // what people are invited to.
     let mut hours: BTreeMap<(NaiveTime, TimeDelta), usize> = BTreeMap::new();
     for row in rows {
         *hours.entry(hour(&row.appointment.time)).or_default() += 1;
     }
     let most = hours.values().copied().max()?;
-    let model = rows.iter().find(|row| hours.get(&hour(&row.appointment.time)) == Some(&most))?;
+    let mut usual = rows.iter().filter(|row| hours.get(&hour(&row.appointment.time)) == Some(&most));
+    let to_come = |row: &&Item| row.appointment.status != Status::Complete && !row.appointment.time.is_past(now);
+    let model = usual.clone().find(to_come).or_else(|| usual.next())?;
     let zone = zone(&model.appointment.time);
     let first = *days.first()?;
     let mut model = model.clone();
     model.appointment.time = shifted(&model.appointment.time, first, zone);
-    Some(Found { rule, model, zone })
+    let past = rows.iter().all(|row| row.appointment.time.is_past(now));
+    Some(Found { rule, model, past })
 }
 
 fn zone(time: &Time) -> Option<Tz> {

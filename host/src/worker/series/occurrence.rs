@@ -33,6 +33,7 @@ impl Worker {
         if let (None, Some(item)) = (&crm_at, exchange.present()) {
             crm = self.occurrence_in_crm(key, uid, item).await?;
         }
+        let crm = self.made_in_place(key, entry, crm).await?;
         Ok(View { crm, exchange, copies: BTreeSet::new(), searched: None })
     }
 
