@@ -289,7 +289,7 @@ impl Live {
         let known = planned.restores.filter(|_| whole).and_then(|number| self.remembered(number));
         let gate = self.shared.parts.gate.clone().showing(showing);
         // The way back is short: what is restored was tried before it was in force.
-        let (report, passed) = match known {
+        let (mut report, passed) = match known {
             Some(chain) => {
                 let (report, passed) = gate.untried().tried(chain, pins, added, Some(&now));
                 (report, Ok(passed))
@@ -297,6 +297,7 @@ impl Live {
             None if restores => gate.untried().pass(pins, added, Some(&now)),
             None => gate.pass(pins, added, Some(&now)),
         };
+        report.tried_before = restores;
         let change::Planned { chain: plan, sources, cause, note, restores, config, brought } = planned;
         let reason = Reason { cause, by: by.to_owned(), note, restores, sources };
         Ok(Proposed { report, base: record.number, passed, plan, reason, config, brought })

@@ -181,24 +181,27 @@ impl Worker {
     async fn plan_spread(&self, key: &Key, changes: &[Change], rules: &Arc<dyn Rules>) -> Result<Spread, Trouble> {
         let entry = self.ledger.get(key).await?.unwrap_or_else(|| Entry::new(key.clone()));
         let view = self.look(key, Some(&entry), changes).await?;
+        let in_crm = changes.iter().any(|change| change.at.side() == Side::Crm);
         if let Key::CrmSeries(series) = key
-            && (view.exchange.present().is_none() || changes.iter().any(|change| change.at.side() == Side::Crm))
+            && (in_crm || (entry.exchange.is_none() && view.exchange.present().is_none()))
         {
             let mut spread = self.gather(entry, series, changes, rules).await?;
-            // What changed in Exchange is a look of its own, under the same key.
-            let other = changes.iter().filter(|change| change.at.side() == Side::Exchange);
+            // What changed in Exchange beside it is a look of its own, under the same key.
+            let other = changes.iter().filter(|change| in_crm && change.at.side() == Side::Exchange);
             spread.looks.extend(other.map(|change| (key.clone(), change.clone())));
             return Ok(spread);
         }
         let cause = changes.iter().map(|change| change.cause).find(|cause| *cause == Cause::First);
         let cause = cause.or(changes.last().map(|change| change.cause)).unwrap_or(Cause::Again);
         let known = self.ledger.series(key).await?;
+        // Of one that was made and not looked over yet, nothing but its master is known.
+        let made = matches!(key, Key::CrmSeries(_)) && entry.state == State::Live && entry.exchange.is_some();
         match &view.exchange {
             Seen::Present(item) if item.appointment.recurrence.is_some() => {
                 self.over_the_window(entry, item, &view, cause, rules).await
             }
             Seen::Present(item) if known.is_some() => self.fold(entry, item, cause).await,
-            Seen::Deleted if known.is_some() => self.scatter(entry, cause).await,
+            Seen::Deleted if known.is_some() || made => self.scatter(entry, cause).await,
             Seen::Present(_) | Seen::Deleted | Seen::Absent => Ok(Spread::default()),
         }
     }

@@ -221,6 +221,9 @@ async fn a_rule_is_installed_looked_at_swapped_and_taken_back_from_the_command_l
     let replay = door.cli(&["replay", "category.wasm"]).await;
     assert_eq!((replay.code, replay.stdout.as_str()), (0, "Nothing would change.\n"), "{}", replay.stderr);
 
+    let asked = door.cli(&["rollback"]).await;
+    let tried = "Tried before it was first in force; not tried again\n";
+    assert!(asked.stdout.contains(tried), "{}{}", asked.stdout, asked.stderr);
     let back = door.cli(&["rollback", "--yes", "--json"]).await;
     let json: Json = serde_json::from_str(&back.stdout).expect("one JSON object");
     assert_eq!((&json["done"], &json["chain"]["generation"]["number"]), (&true.into(), &3.into()), "{json}");

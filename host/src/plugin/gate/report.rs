@@ -22,8 +22,11 @@ pub struct GateReport {
     pub warnings: Vec<String>,
     pub rules: Vec<RuleChange>,
     pub fixtures: Vec<FixtureLine>,
-    /// None if no calls are recorded.
+    /// None if no calls are recorded, or if nothing was tried.
     pub replay: Option<ReplaySummary>,
+    /// It was tried before it was first in force; on the way back nothing is tried again.
+    #[serde(default)]
+    pub tried_before: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +164,7 @@ impl fmt::Display for GateReport {
         }
         match &self.replay {
             None if self.unchanged => {}
+            None if self.tried_before => f.write_str("Tried before it was first in force; not tried again\n")?,
             None => f.write_str("Replay: no calls are recorded\n")?,
             Some(replay) => f.write_str(&replay.text())?,
         }

@@ -136,6 +136,9 @@ impl Worker {
     pub(super) async fn is_awaited(&self, series: &Entry, row: &Item) -> Result<bool, Trouble> {
         let (Some(uid), Some(known)) = (&series.uid, &series.exchange) else { return Ok(series.exchange.is_none()) };
         let Some(id) = crm_series(row) else { return Ok(false) };
+        if self.read(&known.at).await?.present().is_none() {
+            return Ok(false);
+        }
         let rows = self.rows_of(id).await?;
         let free = self.unpaired(rows).await?;
         let (placed, _) = self.placed(uid, &known.at, free).await?;

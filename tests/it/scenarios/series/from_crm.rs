@@ -58,6 +58,17 @@ async fn s54_monthly_and_yearly_from_the_crm() {
 }
 
 #[tokio::test]
+async fn s54_a_series_whose_first_day_is_complete_invites_to_what_is_to_come() {
+    let mut host = TestHost::settled().await;
+    let ids = book(&host, "Stand-up", 17, &days(10..14)).await;
+    host.crm().patch("Communication", &ids[0], &json!({"Comm_Status": "Complete"})).await;
+    host.settle().await;
+    assert_eq!(host.outlook("susan.maye").calendar().await.len(), 1, "one series");
+    assert_eq!(shown(&host, "terry.smith", 9, 15).await.len(), 4);
+    host.oracle(5, Mails::new(1, 0, 0)).await;
+}
+
+#[tokio::test]
 async fn s54_days_without_a_pattern_stay_single_appointments() {
     let mut host = TestHost::settled().await;
     book(&host, "Visits", 20, &days([10, 11, 14, 40])).await;
@@ -124,4 +135,25 @@ async fn s34_a_change_of_all_is_written_to_an_exception_by_itself_and_every_mail
     // The exception's hour, the series, the exception's place; a server that mails by itself tells of the exception again.
     let unasked = u64::from(!host.servers.reach.writes_silently());
     host.oracle(6, Mails::new(1, 3 + unasked, 0)).await;
+}
+
+#[tokio::test]
+async fn s55_what_changes_while_a_new_series_is_cut_off_is_told_from_what_it_was_made_as() {
+    let mut host = TestHost::settled().await;
+    let ids = book(&host, "Stand-up", 22, &days(10..14)).await;
+    host.exchange_fault(json!({"operation": "CreateItem", "kind": "drop-after-commit"})).await;
+    host.pass(false).await;
+    let outlook = host.outlook("susan.maye");
+    let series = outlook.calendar().await.remove(0);
+    outlook.set_subject(&series.id, "Round").await;
+    host.crm().patch("Communication", &ids[2], &json!({"Comm_Location": "Room 7"})).await;
+    host.settle().await;
+    let seen: Vec<_> =
+        shown(&host, "susan.maye", 9, 15).await.into_iter().map(|one| (one.subject, one.location)).collect();
+    let told: Vec<_> =
+        rows(&host).await.iter().map(|row| (row.text("Comm_Subject"), row.text("Comm_Location"))).collect();
+    let wanted = ["", "", "Room 7", ""].map(|place| ("Round".to_owned(), place.to_owned()));
+    assert_eq!((seen.as_slice(), told.as_slice()), (wanted.as_slice(), wanted.as_slice()));
+    // The answer that would have told of the invitation was lost.
+    host.rests(5, Mails::new(1, 1, 0)).await;
 }

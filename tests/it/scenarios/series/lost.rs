@@ -41,3 +41,22 @@ async fn s07_series_are_linked_again_without_a_single_write() {
     // Terry is in the CRM's series: he hears of the place.
     host.oracle(pairs, Mails { updates: mails.updates + 1, ..mails }).await;
 }
+
+#[tokio::test]
+async fn s07_a_series_of_which_one_communication_is_left_is_linked_again() {
+    let mut host = TestHost::settled().await;
+    let ids = book(&host, "Stand-up", 17, &days(20..24)).await;
+    host.settle().await;
+    for id in [&ids[0], &ids[1], &ids[3]] {
+        host.crm().patch("Communication", id, &json!({"Comm_Status": "Cancelled"})).await;
+    }
+    host.settle().await;
+    let pairs = host.app.pairs();
+    let before = (host.servers.crm_writes().await, host.servers.exchange_writes().await);
+    let mails = host.servers.mails().await;
+    host.restart_without_data().await;
+    host.settle().await;
+    assert_eq!((host.servers.crm_writes().await, host.servers.exchange_writes().await), before);
+    assert_eq!((rows(&host).await.len(), shown(&host, "susan.maye", 19, 30).await.len()), (1, 1));
+    host.oracle(pairs, mails).await;
+}
