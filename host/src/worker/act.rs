@@ -40,6 +40,14 @@ impl Worker {
             self.ask_rest(decision).await?;
         }
         self.ask_mail_cap(wanted).await?;
+        if decision.taken_in
+            && decision.op != Op::Nothing
+            && let Some(entry) = &decision.entry
+        {
+            // The write that is begun now takes the place of the one that this was known from.
+            let event = Event::new(self.clock.now(), "noted").note(TAKEN_IN);
+            self.ledger.record(entry, vec![event]).await?;
+        }
         let done = self.carry_out(decision).await;
         if wanted > 0 && done.as_ref().is_err_and(Trouble::mailed_nobody) {
             self.unmail(wanted);
