@@ -1,7 +1,8 @@
 //! What an earlier run made or wrote before it was stopped, and what both sides agree on since.
 //!
-//! Promises: writes nothing; a copy is found by its stamp, and belongs to what it was made of, whatever became of that. A write counts as carried out only if its side shows all that was written, so that what did not arrive is
-//! carried over again, and never taken for agreed. Must not know: how it is kept, why the run was stopped.
+//! Promises: writes nothing; a copy is found by its stamp, and belongs to what it was made of, whatever became of that. A write
+//! counts as carried out only if its side shows all that was written, so that what did not arrive is carried over again, and
+//! never taken for agreed. Must not know: how it is kept, why the run was stopped.
 
 use super::{Trouble, Worker};
 use crate::engine::same_value;
