@@ -253,6 +253,8 @@ impl Ledger {
                 batch.remove(EVENTS, event_row(key, number));
             }
             batch.remove(ENTRIES, key.to_string());
+            self.end(&mut batch, key)?;
+            self.write_ends(&mut batch, key)?;
             let counted = counts.moved(Some(old.state), None);
             batch.put(COUNTS, COUNTS_KEY, encode(COUNTS, &counted)?);
             let durable = self.store.commit(batch).map_err(failed("remove an entry of"))?;

@@ -24,6 +24,7 @@ impl Worker {
         };
         let made = self.ask(&server, &target, server.find_stamped(&target, key)).await?;
         let Some(made) = self.unpaired(made).await?.into_iter().next() else { return Ok(None) };
+        let source = self.where_now(key, source).await?;
         if self.ledger.find_item(&source).await?.is_some() {
             return Ok(None);
         }
@@ -38,6 +39,18 @@ impl Worker {
             Side::Exchange => (known(made.at, crm), known(source, exchange)),
         };
         Ok(Some(Entry { uid, crm: Some(crm), exchange: Some(exchange), ..Entry::new(key.clone()) }))
+    }
+
+    /// Where a copy's source is by now. Not where it was: its mailbox may have moved since, and that no item bears its old id
+    /// must not look as if somebody had deleted it.
+    async fn where_now(&self, key: &Key, source: ItemRef) -> Result<ItemRef, Trouble> {
+        let Key::Uid(uid) = key else { return Ok(source) };
+        if source.side() == Side::Crm || self.read(&source).await?.present().is_some() {
+            return Ok(source);
+        }
+        let server = self.servers.of(&source.container).ok_or(Trouble::NotSynchronized)?;
+        let found = self.ask(&server, &source.container, server.find_uid(&source.container, uid)).await?;
+        Ok(found.into_iter().next().map_or(source, |item| item.at))
     }
 }
 
