@@ -39,15 +39,16 @@ impl Worker {
         if written {
             self.ask_rest(decision).await?;
         }
-        self.ask_mail_cap(wanted).await?;
+        let writes = matches!(decision.op, Op::Merge | Op::Create { .. } | Op::Delete { .. });
         if decision.taken_in
-            && decision.op != Op::Nothing
+            && writes
             && let Some(entry) = &decision.entry
         {
             // The write that is begun now takes the place of the one that this was known from.
             let event = Event::new(self.clock.now(), "noted").note(TAKEN_IN);
             self.ledger.record(entry, vec![event]).await?;
         }
+        self.ask_mail_cap(wanted).await?;
         let done = self.carry_out(decision).await;
         if wanted > 0 && done.as_ref().is_err_and(Trouble::mailed_nobody) {
             self.unmail(wanted);
@@ -67,7 +68,8 @@ impl Worker {
         }
     }
 
-    /// Versions and copies are kept up to date without an event: nothing happened that a person would ask about.
+    /// Versions and copies are kept up to date without an event: nothing happened that a person would ask about, unless an
+    /// earlier run wrote it and could not say so.
     fn refreshed(&self, decision: &Decision) -> Done {
         let Some(before) = &decision.entry else { return Done::NOTHING };
         let mut entry = before.clone();

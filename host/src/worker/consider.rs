@@ -411,11 +411,11 @@ impl Worker {
 
     /// A meeting that its organizer in Exchange saved and has not sent: the host does not send it in their place.
     async fn is_draft(&self, decision: &Decision) -> Result<bool, Trouble> {
-        let stored = decision.view.exchange.present().filter(|item| !item.sent);
         // Whoever is added to an appointment of nobody else's is the first to be asked.
-        let Some(_) = stored.filter(|item| engine::mail_for_delete(&item.appointment, true) != MailPlan::SILENT) else {
+        let has_guests = |item: &Item| engine::mail_for_delete(&item.appointment, true) != MailPlan::SILENT;
+        if !decision.view.exchange.present().is_some_and(|item| !item.sent && has_guests(item)) {
             return Ok(false);
-        };
+        }
         Ok(match &decision.key {
             Key::Uid(_) => true,
             Key::Occurrence { uid, .. } => matches!(self.ledger.find_uid(uid).await?, Some(Key::Uid(_))),

@@ -182,9 +182,9 @@ impl Worker {
         changes: &[Change],
     ) -> Result<Made, Trouble> {
         let server = self.servers.of(home).ok_or(Trouble::NotSynchronized)?;
-        // The rules may lead elsewhere than where it was looked for.
-        if !self.ask(&server, home, server.find_stamped(home, key)).await?.is_empty() {
-            return Err(Trouble::Undecided);
+        // With its pattern the rules may lead elsewhere than where it was looked for.
+        if let Some(master) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
+            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false });
         }
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let past = found.past;
@@ -211,15 +211,12 @@ impl Worker {
         let (placed, single) = self.placed(&uid, &master.at, rows).await?;
         let mut looks = Vec::new();
         for (key, instance, row) in placed {
-            let crm = agreed_on(&begun.crm, instance.date, &row);
-            let exchange = agreed_on(&begun.exchange, instance.date, &instance.item);
-            let differs = [(&crm, &row), (&exchange, &instance.item)]
-                .iter()
-                .any(|(known, item)| !engine::moved(&known.appointment, &item.appointment).is_empty());
+            let (crm, crm_differs) = agreed_on(&begun.crm, instance.date, &row);
+            let (exchange, exchange_differs) = agreed_on(&begun.exchange, instance.date, &instance.item);
             let entry = Entry { crm: Some(crm), exchange: Some(exchange), ..Entry::new(key.clone()) };
             let event = Event::new(self.clock.now(), "linked").note("an occurrence of a series made in the CRM");
             self.ledger.record(&entry, vec![event]).await?;
-            if differs {
+            if crm_differs || exchange_differs {
                 looks.push((key, Change { at: row.at, uid: None, stamp: None, cause: Cause::Again }));
             }
         }
@@ -273,15 +270,15 @@ fn whole(entry: &Entry, master: &Item) -> Entry {
     }
 }
 
-/// What was agreed on of one day of a series: what the whole was made as, at its hours on that day. Where the item differs from
-/// it, the version is none of the item's: what differs is a change, not another reading of the same.
-fn agreed_on(made: &Appointment, date: NaiveDate, item: &Item) -> Known {
-    let mut appointment = Appointment { recurrence: None, ..made.clone() };
-    appointment.time = shifted(&made.time, date, zone(&made.time));
-    let differs = !engine::moved(&appointment, &item.appointment).is_empty();
-    let version = if differs { Version(String::new()) } else { item.version.clone() };
-    let appointment = if differs { appointment } else { item.appointment.clone() };
-    Known { at: item.at.clone(), version, appointment }
+/// What was agreed on of one day of a series (what the whole was made as, at its hours on that day), and whether the item differs
+/// from it. The version is none of the item's then: what differs is a change, not another reading of the same.
+fn agreed_on(made: &Appointment, date: NaiveDate, item: &Item) -> (Known, bool) {
+    let time = shifted(&made.time, date, zone(&made.time));
+    let appointment = Appointment { time, recurrence: None, ..made.clone() };
+    if engine::moved(&appointment, &item.appointment).is_empty() {
+        return (Known::from(item), false);
+    }
+    (Known { at: item.at.clone(), version: Version(String::new()), appointment }, true)
 }
 
 /// The communications stay single appointments: a note in the ledger keeps them from being gathered again.
