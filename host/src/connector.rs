@@ -76,11 +76,11 @@ pub trait Connector: Send + Sync {
         Err(Error::new("read an occurrence of a series", Problem::Unsupported))
     }
 
-    /// How many occurrences of a series people are told of by themselves when the series as a whole changes, besides the one
-    /// mail about the series; none where the server mails as it is told.
-    async fn told_apart(&self, master: &ItemRef) -> Result<u32, Error> {
+    /// The occurrences of a series whose people are told of them by themselves when the series as a whole changes, besides
+    /// what is told of the series; none where the server mails as it is told.
+    async fn told_apart(&self, master: &ItemRef) -> Result<Vec<Item>, Error> {
         let _ = master;
-        Ok(0)
+        Ok(Vec::new())
     }
 
     /// Items that a CRM keeps as one series under that name.

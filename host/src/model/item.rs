@@ -3,6 +3,7 @@
 //! Promises: ids and versions are opaque; nothing here reads into them. Must not know: any wire format.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use chrono::NaiveDate;
 
@@ -302,6 +303,14 @@ impl MailBudget {
     pub const NONE: MailBudget = MailBudget { invitations: 0, updates: 0, cancellations: 0 };
 
     pub fn total(self) -> u32 {
-        self.invitations + self.updates + self.cancellations
+        self.invitations.saturating_add(self.updates).saturating_add(self.cancellations)
+    }
+}
+
+impl AddAssign for MailBudget {
+    fn add_assign(&mut self, more: MailBudget) {
+        self.invitations = self.invitations.saturating_add(more.invitations);
+        self.updates = self.updates.saturating_add(more.updates);
+        self.cancellations = self.cancellations.saturating_add(more.cancellations);
     }
 }

@@ -195,8 +195,8 @@ impl Worker {
         }
         let mut shown = (crm.clone(), exchange.clone());
         if !merged.to_exchange.is_empty() {
-            shown.1 = match self.update_whole(decision, &merged.to_exchange).await? {
-                Some(shown) => shown,
+            shown.1 = match &decision.whole {
+                Some(whole) => self.update_whole(decision, whole).await?,
                 None => self.update(exchange, &merged.to_exchange, decision).await?,
             };
         }

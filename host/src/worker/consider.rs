@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::anew::add_anew;
 use super::look::View;
+use super::series::Whole;
 use super::{Conflicts, Trouble, Worker, written};
 use crate::engine::{self, Answering, MailPlan, MergeInput, Merged, Op, PlanInput, Policy, Stance, Winner};
 use crate::ledger::{Entry, Mark, State};
@@ -29,7 +30,10 @@ pub struct Decision {
     pub for_exchange: Option<Draft>,
     pub for_crm: Option<Draft>,
     pub merged: Merged,
+    /// What the write causes, all of it.
     pub mail: MailPlan,
+    /// The series that the change of an occurrence is written to, if people made it in all of it.
+    pub whole: Option<Whole>,
     /// Answers that CRM users gave in the CRM, to be sent from their own copies.
     pub answers: Vec<(Address, Response)>,
     /// What was taken out of the write, since its server would have mailed people about it.
@@ -45,6 +49,17 @@ pub struct Decision {
     /// Fields that stay as the target's people have them although the rules would make them different.
     pub kept: Vec<Field>,
     pub rules: Arc<dyn Rules>,
+}
+
+/// Whether what happened to an appointment is for its people to know; rules and settings may forbid it still.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permission {
+    /// It is not over, and was sent before.
+    pub tells: bool,
+    /// A new copy invites: this is no first sync.
+    pub creates: bool,
+    /// A changed copy is told of: it was a pair already.
+    pub updates: bool,
 }
 
 /// A decision in short, for reports and traces.
@@ -204,6 +219,7 @@ impl Worker {
             for_crm: exchange.now.clone(),
             merged: Merged::default(),
             mail: MailPlan::SILENT,
+            whole: None,
             answers: Vec::new(),
             withheld: Vec::new(),
             by_person: by_person(changes),
@@ -219,8 +235,11 @@ impl Worker {
         decision.answers = self.answers(&decision);
         // What people changed while a copy was made and not recorded is told like any other change.
         let tells = !past && !self.is_draft(&decision).await?;
-        decision.mail = self.mail(&decision, tells, changes, linked || begun.is_some());
+        let first = changes.iter().any(|change| change.cause == Cause::First);
+        let mail = Permission { tells, creates: !first, updates: linked || begun.is_some() };
+        decision.mail = self.mail(&decision, mail);
         self.withhold(&mut decision);
+        self.aim_at_whole(&mut decision, mail).await?;
         Ok(decision)
     }
 
@@ -242,6 +261,7 @@ impl Worker {
             for_crm: None,
             merged: Merged::default(),
             mail: MailPlan::SILENT,
+            whole: None,
             answers: Vec::new(),
             withheld: Vec::new(),
             by_person: by_person(changes),
@@ -423,26 +443,14 @@ impl Worker {
         })
     }
 
-    fn mail(&self, decision: &Decision, tells: bool, changes: &[Change], linked: bool) -> MailPlan {
-        let first = changes.iter().any(|change| change.cause == Cause::First);
-        let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
-        let allowed = tells && permitted && self.settings.exchange_invites;
+    fn mail(&self, decision: &Decision, permission: Permission) -> MailPlan {
         let shown = decision.view.exchange.present();
+        let allowed = self.may_tell(decision, permission);
         match &decision.op {
-            Op::Create { on: Side::Exchange, .. } => decision
-                .for_exchange
-                .as_ref()
-                .map_or(MailPlan::SILENT, |draft| engine::mail_for_create(&draft.appointment, allowed && !first)),
-            Op::Merge => shown.map_or(MailPlan::SILENT, |item| {
-                let plan = if self.mails_by_itself(decision) {
-                    engine::mail_for_update_unasked
-                } else if !item.sent {
-                    engine::mail_for_update_unsent
-                } else {
-                    engine::mail_for_update
-                };
-                plan(&item.appointment, &decision.merged.to_exchange, allowed && linked)
+            Op::Create { on: Side::Exchange, .. } => decision.for_exchange.as_ref().map_or(MailPlan::SILENT, |draft| {
+                engine::mail_for_create(&draft.appointment, allowed && permission.creates)
             }),
+            Op::Merge => shown.map_or(MailPlan::SILENT, |item| self.mail_for_change(decision, item, permission)),
             Op::Delete { on: Side::Exchange, .. } => {
                 shown.map_or(MailPlan::SILENT, |item| engine::mail_for_delete(&item.appointment, allowed && item.sent))
             }
@@ -452,6 +460,24 @@ impl Worker {
             | Op::Note(_)
             | Op::Skip(_) => MailPlan::SILENT,
         }
+    }
+
+    /// What the merge's patch of Exchange's copy mails, written to that item.
+    pub(super) fn mail_for_change(&self, decision: &Decision, item: &Item, permission: Permission) -> MailPlan {
+        let plan = if self.mails_by_itself(decision) {
+            engine::mail_for_update_unasked
+        } else if !item.sent {
+            engine::mail_for_update_unsent
+        } else {
+            engine::mail_for_update
+        };
+        let allowed = self.may_tell(decision, permission) && permission.updates;
+        plan(&item.appointment, &decision.merged.to_exchange, allowed)
+    }
+
+    fn may_tell(&self, decision: &Decision, permission: Permission) -> bool {
+        let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
+        permission.tells && permitted && self.settings.exchange_invites
     }
 }
 

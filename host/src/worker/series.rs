@@ -18,6 +18,8 @@ mod gather;
 mod occurrence;
 mod whole;
 
+pub(in crate::worker) use whole::Whole;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use crate::connector::exchange::short;
 use crate::connector::http::Url;
 use crate::connector::{Error, Problem};
 use crate::model::recurrence::Window;
-use crate::model::{Address, Instance, ItemRef, Seen};
+use crate::model::{Address, Instance, Item, ItemRef, Seen};
 
 /// The longest span of one list of instances: that of calendar views (inferred).
 const SPAN_DAYS: i64 = WINDOW_DAYS_MAX as i64;
@@ -193,13 +193,15 @@ impl GraphConnector {
         Ok(instances)
     }
 
-    /// How many occurrences were changed by themselves: Graph mails once for the series, and once more for each of them.
-    pub(super) async fn exceptions(&self, at: &ItemRef) -> Result<u32, Error> {
-        let what = format!("count the exceptions of series {}", short(&at.id));
+    /// The occurrences that were changed by themselves: Graph mails once for the series, and once more for each of them.
+    pub(super) async fn exceptions(&self, at: &ItemRef) -> Result<Vec<Item>, Error> {
+        let what = format!("read the exceptions of series {}", short(&at.id));
         let mailbox = self.mailbox(&at.container)?;
         let act = Act::new(&what, mailbox);
-        let master = self.master(act, mailbox, &at.id).await?;
-        Ok(master.map_or(0, |master| u32::try_from(master.exceptions.len()).unwrap_or(u32::MAX)))
+        let Some(master) = self.master(act, mailbox, &at.id).await? else { return Ok(Vec::new()) };
+        let ids: Vec<&str> = master.exceptions.values().map(String::as_str).collect();
+        let events = self.by_id(act, mailbox, &ids).await?;
+        self.all_mapped(act, events, mailbox).await
     }
 
     /// Whole events by id, in few round trips. Those that vanished meanwhile are left out.

@@ -2,79 +2,98 @@
 //!
 //! Promises: only fields that every coming occurrence now shows alike in the CRM, and that none of them has of its own in
 //! Exchange; times are left to the occurrences, because moving a master makes Exchange forget its exceptions. One
-//! update is mailed instead of many, and what a server mails beside it is declared, too. Must not know: how the other occurrences are worked off (each finds that both sides
-//! have the same already).
+//! update is mailed instead of many, and what a server mails beside it to the people of exceptions is declared before it is
+//! written. Must not know: how the other occurrences are worked off (each finds that both sides have the same already).
 
 use std::collections::BTreeMap;
 
-use super::super::consider::Decision;
+use super::super::consider::{Decision, Permission};
 use super::super::{Trouble, Worker};
-use crate::engine::same_value;
+use crate::engine::{self, MailPlan, Op, same_value};
 use crate::ledger::{Entry, State};
-use crate::model::{Appointment, Container, Field, Item, ItemRef, Key, MailBudget, Patch, Role, Seen};
+use crate::model::{Appointment, Container, Field, Item, ItemRef, Key, Mail, MailBudget, Patch, Role, Seen};
 
 /// Fewer occurrences are no "all of them".
 const OCCURRENCES_MIN: usize = 2;
 
+/// The series a change is written to.
+pub struct Whole {
+    master: Item,
+    /// What the change mails if the occurrence has to be written by itself as well, being an exception.
+    apart: MailPlan,
+}
+
 impl Worker {
-    /// Writes a patch of one occurrence to its series, if all coming occurrences have it; answers the occurrence as
-    /// Exchange shows it then. Nothing if it is a change of this occurrence alone.
-    pub(in crate::worker) async fn update_whole(
+    /// Has the change of an occurrence written to its series, if all coming occurrences have it, and declares what that mails.
+    pub(in crate::worker) async fn aim_at_whole(
         &self,
-        decision: &Decision,
-        patch: &Patch,
-    ) -> Result<Option<Item>, Trouble> {
-        let Key::Occurrence { uid, date } = &decision.key else { return Ok(None) };
+        decision: &mut Decision,
+        permission: Permission,
+    ) -> Result<(), Trouble> {
+        let (Op::Merge, Key::Occurrence { uid, .. }) = (&decision.op, &decision.key) else { return Ok(()) };
+        let patch = &decision.merged.to_exchange;
         let (Some(crm), Some(exchange)) = (decision.view.crm.present(), decision.view.exchange.present()) else {
-            return Ok(None);
+            return Ok(());
         };
         let carried = patch.set.keys().all(|field| !matches!(field, Field::Time | Field::Status | Field::Custom(_)));
-        let Some(series) = crm.series.as_deref().filter(|_| carried && exchange.role == Role::Organizer) else {
-            return Ok(None);
+        let Some(series) =
+            crm.series.as_deref().filter(|_| carried && !patch.is_empty() && exchange.role == Role::Organizer)
+        else {
+            return Ok(());
         };
-        let Some(key) = self.ledger.find_uid(uid).await? else { return Ok(None) };
+        let Some(key) = self.ledger.find_uid(uid).await? else { return Ok(()) };
         let Some(at) = self.ledger.get(&key).await?.and_then(|entry| entry.exchange).map(|known| known.at) else {
-            return Ok(None);
+            return Ok(());
         };
         if !self.all_alike(uid, series, crm, exchange, patch).await? {
-            return Ok(None);
+            return Ok(());
         }
-        let Seen::Present(master) = self.read(&at).await? else { return Ok(None) };
+        let Seen::Present(master) = self.read(&at).await? else { return Ok(()) };
+        let server = self.servers.of(&at.container).ok_or(Trouble::NotSynchronized)?;
+        let mut mail = self.mail_for_change(decision, &master, permission);
+        if mail == MailPlan::SILENT
+            && self.mails_by_itself(decision)
+            && engine::is_told_unasked(&master.appointment, patch)
+        {
+            // People are asked to the series who are not asked to this occurrence, and this write is to mail nobody.
+            return Ok(());
+        }
+        if mail.mail == Mail::All {
+            for one in self.ask(&server, &at.container, server.told_apart(&at)).await? {
+                mail.budget += engine::mail_for_telling_again(&one.appointment);
+            }
+        }
+        let apart = std::mem::replace(&mut decision.mail, mail);
+        decision.whole = Some(Whole { master: *master, apart });
+        Ok(())
+    }
+
+    /// Writes the merge's patch to the series; answers the occurrence as Exchange shows it then.
+    pub(in crate::worker) async fn update_whole(&self, decision: &Decision, whole: &Whole) -> Result<Item, Trouble> {
+        let Key::Occurrence { date, .. } = &decision.key else { return Err(Trouble::Undecided) };
+        let (Whole { master, apart }, patch) = (whole, &decision.merged.to_exchange);
+        let at = &master.at;
         let server = self.servers.of(&at.container).ok_or(Trouble::NotSynchronized)?;
         let mut after = master.appointment.clone();
         patch.apply(&mut after)?;
-        let apart = match decision.mail.budget.total() {
-            0 => 0,
-            _ => self.ask(&server, &at.container, server.told_apart(&at)).await?,
-        };
-        let more = MailBudget { updates: decision.mail.budget.updates.saturating_mul(apart), ..MailBudget::NONE };
-        if let Err(trouble) = self.grant_more(decision, more).await {
-            self.unmail(decision.mail.budget.total());
-            return Err(trouble);
-        }
-        tracing::info!(appointment.key = %key, "A change of all occurrences is written to the series");
-        let request = server.update(&at, &master.version, patch, &after, decision.mail.mail);
-        let written = self.ask(&server, &at.container, request).await;
-        if !decision.by_person && written.as_ref().is_err_and(Trouble::is_conflict) {
-            self.unmail(more.total());
-        }
-        let whole = written?;
-        self.counts.add_mail(more);
-        let Seen::Present(item) = self.ask(&server, &at.container, server.occurrence(&at, *date)).await? else {
+        tracing::info!(appointment.key = %decision.key, "A change of all occurrences is written to the series");
+        let request = server.update(at, &master.version, patch, &after, decision.mail.mail);
+        let series = self.ask(&server, &at.container, request).await?;
+        let Seen::Present(item) = self.ask(&server, &at.container, server.occurrence(at, *date)).await? else {
             return Err(Trouble::Undecided);
         };
-        let follows = |field| same_value(&item.appointment.get(field), &whole.appointment.get(field));
+        let follows = |field| same_value(&item.appointment.get(field), &series.appointment.get(field));
         if patch.set.keys().all(follows) {
-            return Ok(Some(*item));
+            return Ok(*item);
         }
         // An exception keeps what it has of its own, whatever becomes of its series.
         let mut after = item.appointment.clone();
         patch.apply(&mut after)?;
-        self.grant_more(decision, decision.mail.budget).await?;
-        let request = server.update(&item.at, &item.version, patch, &after, decision.mail.mail);
+        self.grant_more(decision, apart.budget).await?;
+        let request = server.update(&item.at, &item.version, patch, &after, apart.mail);
         let item = self.ask(&server, &at.container, request).await?;
-        self.counts.add_mail(decision.mail.budget);
-        Ok(Some(item))
+        self.counts.add_mail(apart.budget);
+        Ok(item)
     }
 
     /// Grants mails beside those the decision was granted already.

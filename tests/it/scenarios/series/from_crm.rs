@@ -138,6 +138,33 @@ async fn s34_a_change_of_all_is_written_to_an_exception_by_itself_and_every_mail
 }
 
 #[tokio::test]
+async fn s34_a_change_of_all_tells_the_people_of_an_exception_who_are_others_than_those_of_the_series() {
+    let mut host = TestHost::settled().await;
+    let ids = book(&host, "Stand-up", 24, &days(10..15)).await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let third = shown(&host, "susan.maye", 12, 13).await.remove(0);
+    let people: String = ["terry.smith@example.test", "ada@elsewhere.test", "bob@elsewhere.test"]
+        .map(|address| {
+            format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
+        })
+        .concat();
+    let element = format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>");
+    outlook.set(&third.id, "calendar:RequiredAttendees", &element, "SendToNone").await;
+    host.settle().await;
+    for id in &ids {
+        host.crm().patch("Communication", id, &json!({"Comm_Location": "Room 9"})).await;
+    }
+    host.settle().await;
+    let shown = shown(&host, "susan.maye", 10, 15).await;
+    assert_eq!(shown.iter().map(|one| one.location.as_str()).collect::<Vec<_>>(), ["Room 9"; 5]);
+    assert_eq!(outlook.meeting(&shown[2].id).await.expect("the third").attendees.len(), 3, "it keeps its people");
+    // One person is told of the series, three of the exception; a server that mails by itself tells these again.
+    let unasked = 3 * u64::from(!host.servers.reach.writes_silently());
+    host.oracle(6, Mails::new(1, 4 + unasked, 0)).await;
+}
+
+#[tokio::test]
 async fn s55_what_changes_while_a_new_series_is_cut_off_is_told_from_what_it_was_made_as() {
     let mut host = TestHost::settled().await;
     let ids = book(&host, "Stand-up", 22, &days(10..14)).await;
