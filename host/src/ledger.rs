@@ -25,6 +25,7 @@ use crate::store::record::{self, Record, RecordError};
 use crate::store::{Batch, SCAN_ROWS_MAX, Store, StoreError, Tree};
 
 pub use self::begun::Begun;
+use self::begun::put_begun;
 pub use self::entry::{Entry, State};
 pub use self::event::{EVENT_FIELDS_MAX, EVENT_LIST_MAX, EVENT_TEXT_MAX, Event, FieldChange, Lost};
 pub use self::guards::Counted;
@@ -212,6 +213,18 @@ impl Ledger {
     /// [`LedgerError::Taken`] if an item or the UID belongs to another key, [`LedgerError::TooManyCopies`],
     /// [`LedgerError::Store`]. Nothing was written then.
     pub async fn record(&self, entry: &Entry, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.keep(entry, events, None).await
+    }
+
+    /// Records a whole of which parts are still to be paired: its creation stays under way.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub async fn record_begun(&self, entry: &Entry, events: Vec<Event>, begun: Begun) -> Result<(), LedgerError> {
+        self.keep(entry, events, Some(begun)).await
+    }
+
+    async fn keep(&self, entry: &Entry, events: Vec<Event>, begun: Option<Begun>) -> Result<(), LedgerError> {
         if entry.copies.len() > COPIES_MAX {
             return Err(LedgerError::TooManyCopies { key: entry.key.clone(), count: entry.copies.len() });
         }
@@ -220,7 +233,10 @@ impl Ledger {
             let old = self.stored(&entry.key)?;
             let mut batch = Batch::new();
             self.index(&mut batch, old.as_ref().map(|(old, _)| old), entry)?;
-            self.end(&mut batch, &entry.key)?;
+            match begun {
+                Some(begun) => put_begun(&mut batch, &entry.key, begun)?,
+                None => self.end(&mut batch, &entry.key)?,
+            }
             self.write_ends(&mut batch, &entry.key)?;
             let next_event = self.history(&mut batch, &entry.key, old.as_ref().map_or(0, |(_, next)| *next), events)?;
             let stored = StoredEntry::new(entry.clone(), next_event);

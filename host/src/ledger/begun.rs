@@ -2,8 +2,7 @@
 //!
 //! A host that is stopped between the write and the ledger finds its copy again by the stamp; by this it also knows what both
 //! sides showed then, so that what people changed meanwhile is told from what it wrote itself.
-//! Promises: it is gone when the pair is recorded. It is written without being waited for: if it is lost, the copies are
-//! compared without an agreed state, as two that were never a pair. Must not know: who creates, where.
+//! Promises: it is kept durably before a server is asked, and gone when the pair is recorded. Must not know: who creates, where.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,16 +35,14 @@ impl Record for StoredBegun {
 }
 
 impl Ledger {
-    /// Notes that a copy is about to be made.
+    /// Notes durably that a copy is about to be made.
     ///
     /// # Errors
-    /// [`LedgerError::Store`] if the store takes nothing any more.
-    pub fn begin(&self, key: &Key, begun: Begun) -> Result<(), LedgerError> {
-        let source = begun.source.map(StoredItemRef::from);
-        let stored = StoredBegun { crm: begun.crm.into(), exchange: begun.exchange.into(), source };
+    /// [`LedgerError::Store`] if it cannot be kept.
+    pub async fn begin(&self, key: &Key, begun: Begun) -> Result<(), LedgerError> {
         let mut batch = Batch::new();
-        batch.put(BEGUN, key.to_string(), encode(BEGUN, &stored)?);
-        self.store.commit(batch).map(drop).map_err(failed("write to"))
+        put_begun(&mut batch, key, begun)?;
+        self.store.commit(batch).map_err(failed("write to"))?.await.map_err(failed("write to"))
     }
 
     /// The creation under way for a key, if it was never recorded.
@@ -71,4 +68,11 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+pub(super) fn put_begun(batch: &mut Batch, key: &Key, begun: Begun) -> Result<(), LedgerError> {
+    let source = begun.source.map(StoredItemRef::from);
+    let stored = StoredBegun { crm: begun.crm.into(), exchange: begun.exchange.into(), source };
+    batch.put(BEGUN, key.to_string(), encode(BEGUN, &stored)?);
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! Changes under way: what both sides will show once a write to a pair is through.
 //!
 //! A host that is stopped between the write and the ledger finds its own values on the other side; by this it tells them from
-//! what a person typed. Promises: gone when the pair is recorded. Written without being waited for: if it is lost, the values
-//! count as a person's, and a conflict may come of it. Must not know: who writes, what the sides show.
+//! what a person typed. Promises: it is kept durably before a server is asked, and gone when the pair is recorded. Must not
+//! know: who writes, what the sides show.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,17 +36,17 @@ impl Record for StoredWriting {
 }
 
 impl Ledger {
-    /// Notes that a pair is about to be written to.
+    /// Notes durably that a pair is about to be written to.
     ///
     /// # Errors
-    /// [`LedgerError::Store`] if the store takes nothing any more.
-    pub fn write_begins(&self, key: &Key, writing: Writing) -> Result<(), LedgerError> {
+    /// [`LedgerError::Store`] if it cannot be kept.
+    pub async fn write_begins(&self, key: &Key, writing: Writing) -> Result<(), LedgerError> {
         let names = |fields: &[Field]| fields.iter().map(Field::name).collect();
         let (to_crm, to_exchange) = (names(&writing.to_crm), names(&writing.to_exchange));
         let stored = StoredWriting { crm: writing.crm.into(), exchange: writing.exchange.into(), to_crm, to_exchange };
         let mut batch = Batch::new();
         batch.put(WRITING, key.to_string(), encode(WRITING, &stored)?);
-        self.store.commit(batch).map(drop).map_err(failed("write to"))
+        self.store.commit(batch).map_err(failed("write to"))?.await.map_err(failed("write to"))
     }
 
     /// The write under way for a key, if it was never recorded.

@@ -113,7 +113,7 @@ impl Worker {
         wanted.attendees.retain(|attendee| !attendee.person.address.is_empty());
         let begun =
             Begun { crm: source.appointment.clone(), exchange: wanted.clone(), source: Some(source.at.clone()) };
-        self.ledger.begin(&decision.key, begun)?;
+        self.ledger.begin(&decision.key, begun).await?;
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
         let mut entry = self.paired(decision, Some(source), Some(&made));
         entry.uid = made.uid.clone().or(entry.uid);
@@ -136,7 +136,7 @@ impl Worker {
             exchange: alone(&source.appointment),
             source: Some(source.at.clone()),
         };
-        self.ledger.begin(&decision.key, begun)?;
+        self.ledger.begin(&decision.key, begun).await?;
         let request = crm.create(&Container::Crm, &draft.appointment, &decision.key, decision.mail.mail);
         let made = self.ask(&crm, &Container::Crm, request).await?;
         let entry = self.paired(decision, Some(&made), Some(source));
@@ -191,7 +191,7 @@ impl Worker {
         let merged = &decision.merged;
         let answered = self.send_answers(decision).await?;
         if !(merged.to_exchange.is_empty() && merged.to_crm.is_empty()) {
-            self.ledger.write_begins(&decision.key, writing(crm, exchange, merged)?)?;
+            self.ledger.write_begins(&decision.key, writing(crm, exchange, merged)?).await?;
         }
         let mut shown = (crm.clone(), exchange.clone());
         if !merged.to_exchange.is_empty() {

@@ -506,10 +506,11 @@ fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {
     }
 }
 
-/// A row of the CRM that was cut off before its people were written: it shows nobody, which is no change of anybody's.
+/// A row of the CRM that was cut off before anybody's calendar showed it: it has no organizer, which is no change of anybody's.
+/// Whatever else became of it, it goes with what it was made of.
 fn is_half_made(seen: &Seen, base: Option<&Appointment>) -> bool {
-    let (Some(item), Some(base)) = (seen.present(), base) else { return false };
-    item.appointment.organizer.is_none() && engine::moved(base, &item.appointment).is_empty()
+    let organizer = |of: &Appointment| of.organizer.is_some();
+    seen.present().is_some_and(|item| !organizer(&item.appointment)) && base.is_some_and(organizer)
 }
 
 /// A side shows another item than the one agreed on.

@@ -1,14 +1,18 @@
 //! The host dies at every request by which it changes a series, and starts again.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use daybridge::control::SyncOrder;
 use daybridge_tests::crm::Booking;
 use daybridge_tests::ews::TO_NONE;
 use daybridge_tests::guests;
-use daybridge_tests::host::{Mails, post};
+use daybridge_tests::host::{Mails, Reach, Servers, post};
 use daybridge_tests::time::{day, utc};
-use daybridge_tests::user::SUSAN;
+use daybridge_tests::user::{SUSAN, TERRY};
 use serde_json::json;
 
-use super::{REQUESTS, Stage};
+use super::{Dying, REQUESTS, Stage};
 
 /// A series made in Outlook, and one made in the CRM: the master's id, and the communications'.
 struct Both {
@@ -119,4 +123,31 @@ async fn killed_between_any_write_to_a_series_and_its_answer() {
         }
     }
     assert!(killed > 10, "the host died {killed} times only");
+}
+
+#[tokio::test]
+async fn what_was_typed_after_a_series_was_cut_off_is_a_change_whatever_commit_it_was_cut_off_at() {
+    let engine = guests::engine();
+    for left in 0.. {
+        let stage = Stage::between(Servers::reached(Reach::Graph).await, &engine).await;
+        let mut ids = Vec::new();
+        for offset in 20..23 {
+            let booking = Booking::at("Stand-up", &day(offset), 9, SUSAN).with_user(TERRY);
+            ids.push(stage.servers.crm().book(&booking.with("Comm_RecurrenceId", json!(17))).await);
+        }
+        let dying = Arc::new(Dying { inner: stage.store.clone(), left: AtomicUsize::new(left) });
+        let done = stage.live(dying, &SyncOrder::default()).await;
+        for id in &ids {
+            stage.servers.crm().patch("Communication", id, &json!({"Comm_Location": "Room 7"})).await;
+        }
+        stage.recover().await;
+        let outlook = stage.servers.outlook("susan.maye");
+        let shown = outlook.view(&utc(&day(19), 0), &utc(&day(24), 0)).await;
+        let places: Vec<&str> = shown.iter().map(|one| one.location.as_str()).collect();
+        assert_eq!((places, outlook.calendar().await.len()), (vec!["Room 7"; 3], 1), "commit {left}");
+        if done {
+            assert!(left > 5, "the story must have commits to die at");
+            return;
+        }
+    }
 }

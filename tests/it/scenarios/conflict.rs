@@ -157,9 +157,10 @@ async fn s17_a_change_made_before_a_creation_was_recorded_is_kept() {
 
 #[tokio::test]
 async fn s17_a_copy_that_was_made_by_half_goes_with_what_it_was_made_of() {
-    for fault in [
-        json!({"operation": "POST Comm_Link", "kind": "drop-before", "times": 2}),
-        json!({"operation": "POST Communication", "kind": "drop-after-commit", "times": 2}),
+    for (fault, completed) in [
+        (json!({"operation": "POST Comm_Link", "kind": "drop-before", "times": 2}), false),
+        (json!({"operation": "POST Communication", "kind": "drop-after-commit", "times": 2}), false),
+        (json!({"operation": "POST Comm_Link", "kind": "drop-before", "times": 2}), true),
     ] {
         let mut host = TestHost::settled().await;
         let (crm, outlook) = (host.crm(), host.outlook("susan.maye"));
@@ -167,6 +168,9 @@ async fn s17_a_copy_that_was_made_by_half_goes_with_what_it_was_made_of() {
         host.crm_fault(fault.clone()).await;
         host.pass(false).await;
         let id = crm.appointments().await.first().expect("in the CRM").id();
+        if completed {
+            crm.patch("Communication", &id, &json!({"Comm_Status": "Complete"})).await;
+        }
         outlook.delete(&item, TO_ALL).await;
         host.people_mailed(Mails::new(1, 0, 1));
         host.settle().await;

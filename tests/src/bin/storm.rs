@@ -1,10 +1,12 @@
 //! `storm --steps N --seed X`: random acts and faults on both sides, for as long as one likes. Ends with code 1 at the
-//! first episode that does not hold, and prints its seed and the fewest acts that break it.
+//! first episode that does not hold, and prints its seed and the fewest acts that break it. With `RUST_LOG` set, such as
+//! `daybridge=debug`, what the host says goes to standard error.
 
 use std::process::ExitCode;
 
 use daybridge_tests::host::Reach;
 use daybridge_tests::storm::{self, Course, News};
+use tracing_subscriber::EnvFilter;
 
 /// Steps of one episode unless told otherwise: enough for a few dozen appointments.
 const EPISODE: usize = 240;
@@ -35,6 +37,9 @@ async fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         }
+    }
+    if let Ok(filter) = EnvFilter::try_from_default_env() {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let began = std::time::Instant::now();
     let news = |news: News<'_>| println!("{:5.0?} {news:?}", began.elapsed());

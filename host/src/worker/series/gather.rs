@@ -43,6 +43,8 @@ struct Made {
     mail: MailBudget,
     /// It was made without its attendees.
     uninvited: bool,
+    /// What it was made of, and as what.
+    begun: Begun,
 }
 
 impl Worker {
@@ -89,11 +91,9 @@ impl Worker {
         }
         let mut event = Event::new(self.clock.now(), "created in Exchange").note(note);
         event.mail = made.mail;
-        self.ledger.record(&series, vec![event]).await?;
         // It is complete only when all of it is paired.
-        let begun = Begun { crm: found.model.appointment, exchange: made.master.appointment.clone(), source: None };
-        self.ledger.begin(&series.key, begun.clone())?;
-        self.pair_up(series, &made.master, &begun, free).await
+        self.ledger.record_begun(&series, vec![event], made.begun.clone()).await?;
+        self.pair_up(series, &made.master, &made.begun, free).await
     }
 
     /// Whether the rules pass it, and where it belongs.
@@ -183,8 +183,10 @@ impl Worker {
     ) -> Result<Made, Trouble> {
         let server = self.servers.of(home).ok_or(Trouble::NotSynchronized)?;
         // With its pattern the rules may lead elsewhere than where it was looked for.
+        let model = &found.model.appointment;
         if let Some(master) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
-            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false });
+            let begun = self.ledger.begun(key).await?.unwrap_or_else(|| made_as(model, &master));
+            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false, begun });
         }
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let past = found.past;
@@ -196,12 +198,13 @@ impl Worker {
         if uninvited {
             wanted.attendees.clear();
         }
-        let begun = Begun { crm: found.model.appointment.clone(), exchange: wanted.clone(), source: None };
-        self.ledger.begin(key, begun)?;
+        let begun = Begun { crm: model.clone(), exchange: wanted.clone(), source: None };
+        self.ledger.begin(key, begun).await?;
         let master = self.ask(&server, home, server.create(home, &wanted, key, mail.mail)).await?;
         self.counts.exchange_writes.fetch_add(1, Ordering::Relaxed);
         self.counts.add_mail(mail.budget);
-        Ok(Made { master, mail: mail.budget, uninvited })
+        let begun = made_as(model, &master);
+        Ok(Made { master, mail: mail.budget, uninvited, begun })
     }
 
     /// Pairs each communication with its occurrence. What both agree on is what the series was made of and as what: where one
@@ -257,6 +260,10 @@ impl Worker {
         let shown = self.ask(&server, container, server.occurrences(master, window)).await?;
         Ok(shown.into_iter().map(|one| (one.date, one)).collect())
     }
+}
+
+fn made_as(model: &Appointment, master: &Item) -> Begun {
+    Begun { crm: model.clone(), exchange: master.appointment.clone(), source: None }
 }
 
 /// The entry of a series with this master.
