@@ -371,9 +371,6 @@ impl Worker {
     fn account(&self, decision: &Decision, done: &act::Done) {
         self.counts.crm_writes.fetch_add(done.crm_writes.into(), Ordering::Relaxed);
         self.counts.exchange_writes.fetch_add(done.exchange_writes.into(), Ordering::Relaxed);
-        if done.exchange_writes > 0 {
-            self.counts.add_mail(decision.mail.budget);
-        }
         // Nobody may be listening.
         let _ = self.outcomes.send(decision.summary());
         let generation = decision.rules.generation();

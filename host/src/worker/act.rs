@@ -115,6 +115,7 @@ impl Worker {
             Begun { crm: source.appointment.clone(), exchange: wanted.clone(), source: Some(source.at.clone()) };
         self.ledger.begin(&decision.key, begun).await?;
         let made = self.ask(&server, &home, server.create(&home, &wanted, &decision.key, decision.mail.mail)).await?;
+        self.counts.add_mail(decision.mail.budget);
         let mut entry = self.paired(decision, Some(source), Some(&made));
         entry.uid = made.uid.clone().or(entry.uid);
         let mut event = self.event("created in Exchange", why, decision);
@@ -162,6 +163,7 @@ impl Worker {
             }
             return Err(trouble);
         }
+        self.counts.add_mail(decision.mail.budget);
         // What a deletion leaves is the server's affair (the CRM may keep a cancelled row): keep what it shows now.
         let left = self.read(&item.at).await?;
         let mut entry = self.entry(decision);
@@ -255,7 +257,11 @@ impl Worker {
         }
         let server = self.servers.of(&item.at.container).ok_or(Trouble::NotSynchronized)?;
         let request = server.update(&item.at, &item.version, patch, &after, decision.mail.mail);
-        self.ask(&server, &item.at.container, request).await
+        let updated = self.ask(&server, &item.at.container, request).await?;
+        if item.at.side() == Side::Exchange {
+            self.counts.add_mail(decision.mail.budget);
+        }
+        Ok(updated)
     }
 
     /// The entry to go on from: the ledger's, or a new one.

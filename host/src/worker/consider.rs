@@ -161,7 +161,8 @@ impl Worker {
         let live = entry.as_ref().filter(|entry| entry.state == State::Live);
         let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
         let exchange_base = entry.as_ref().and_then(|entry| entry.exchange.as_ref()).map(|known| &known.appointment);
-        let crm_moved = has_moved(&view.crm, crm_base) && !(unrecorded && is_half_made(&view.crm, crm_base));
+        let forsaken = view.exchange.present().is_none() && is_half_made(&view.crm, crm_base);
+        let crm_moved = has_moved(&view.crm, crm_base) && !forsaken;
         let exchange_moved = has_moved(&view.exchange, exchange_base);
         let mark = self.ledger.mark(key).await?;
         let wanted = mark.as_ref().is_some_and(|mark| !mark.done && mark.digest == rules.generation().digest);
@@ -506,8 +507,8 @@ fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {
     }
 }
 
-/// A row of the CRM that was cut off before anybody's calendar showed it: it has no organizer, which is no change of anybody's.
-/// Whatever else became of it, it goes with what it was made of.
+/// A row of the CRM that was cut off before anybody's calendar showed it: it has no organizer. Whatever else became of it, it
+/// goes with what it was made of.
 fn is_half_made(seen: &Seen, base: Option<&Appointment>) -> bool {
     let organizer = |of: &Appointment| of.organizer.is_some();
     seen.present().is_some_and(|item| !organizer(&item.appointment)) && base.is_some_and(organizer)

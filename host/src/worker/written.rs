@@ -72,11 +72,13 @@ pub(super) fn take_in(entry: &mut Entry, writing: &Writing, crm: Option<&Item>, 
     if !in_exchange {
         return false;
     }
-    // What was still to be written to the CRM stays a change of Exchange's.
+    // What was still to be written to the CRM stays a change of Exchange's. So do the attendees of whom each side changed
+    // some: those the CRM changed are agreed on as soon as both sides show them alike.
     let carried = |field: &Field| !writing.to_crm.contains(field);
     let fields: Vec<Field> = writing.crm.fields().chain(crm_known.appointment.fields()).filter(carried).collect();
     adopt(&mut crm_known.appointment, &writing.crm, &fields);
-    adopt(&mut exchange_known.appointment, &writing.exchange, &writing.to_exchange);
+    let fields: Vec<Field> = writing.to_exchange.iter().filter(|field| carried(field)).cloned().collect();
+    adopt(&mut exchange_known.appointment, &writing.exchange, &fields);
     true
 }
 

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use daybridge::control::Desk;
-use daybridge_tests::crm::Booking;
+use daybridge_tests::crm::{Booking, Row};
 use daybridge_tests::ews::{Outlook, TO_ALL, TO_NONE};
 use daybridge_tests::host::{Mails, Servers, TestHost};
 use daybridge_tests::time::{day, utc};
-use daybridge_tests::user::SUSAN;
+use daybridge_tests::user::{SUSAN, TERRY, WILLIAM};
 use serde_json::json;
 
 /// A pair at rest: the CRM's id, Susan's Outlook, the item's id.
@@ -223,6 +223,29 @@ async fn s17_a_change_made_before_the_last_one_was_recorded_is_no_conflict() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn s17_an_answer_that_was_cut_off_on_its_way_to_the_crm_arrives_though_somebody_was_removed_there() {
+    let mut host = TestHost::settled().await;
+    let id = host.crm().book(&Booking::at("Plan", &day(40), 9, SUSAN).with_user(TERRY).with_user(WILLIAM)).await;
+    host.settle().await;
+    let terry = host.outlook("terry.smith");
+    terry.respond(&terry.by_subject("Plan").await.expect("an invitation").id, "Accept").await;
+    let of = |user: &'static str| move |link: &Row| link.text("CmLi_Comm_UserId") == user;
+    let link = host.crm().links(&id).await.into_iter().find(of(WILLIAM)).expect("William's row");
+    host.crm().delete("Comm_Link", &link.id()).await;
+    host.crm_fault(json!({"operation": "PATCH Communication", "kind": "drop-before", "times": 2})).await;
+    host.pass(false).await;
+    host.settle().await;
+    let links = host.crm().links(&id).await;
+    assert!(!links.iter().any(of(WILLIAM)));
+    assert_eq!(links.iter().find(|link| of(TERRY)(link)).expect("Terry's row").text("cmli_status"), "3");
+    let row = host.crm().get("Communication", &id).await.expect("there");
+    assert!(row.text("comm_responses").contains("Terry Smith: accepted"), "{}", row.text("comm_responses"));
+    let meeting = host.outlook("susan.maye").by_subject("Plan").await.expect("there");
+    assert_eq!(meeting.attendees.len(), 1, "{:?}", meeting.attendees);
+    host.oracle(1, Mails::new(2, 0, 1)).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::super::consider::{Decision, Permission};
 use super::super::{Trouble, Worker};
+use crate::connector::Error;
 use crate::engine::{self, MailPlan, Op, same_value};
 use crate::ledger::{Entry, State};
 use crate::model::{Appointment, Container, Field, Item, ItemRef, Key, Mail, MailBudget, Patch, Role, Seen};
@@ -79,6 +80,7 @@ impl Worker {
         tracing::info!(appointment.key = %decision.key, "A change of all occurrences is written to the series");
         let request = server.update(at, &master.version, patch, &after, decision.mail.mail);
         let series = self.ask(&server, &at.container, request).await?;
+        self.counts.add_mail(decision.mail.budget);
         let Seen::Present(item) = self.ask(&server, &at.container, server.occurrence(at, *date)).await? else {
             return Err(Trouble::Undecided);
         };
@@ -91,6 +93,8 @@ impl Worker {
         patch.apply(&mut after)?;
         self.grant_more(decision, apart.budget).await?;
         let request = server.update(&item.at, &item.version, patch, &after, apart.mail);
+        // The series is written by now, and its people are told, whatever becomes of this.
+        let request = async { request.await.map_err(Error::after_the_write) };
         let item = self.ask(&server, &at.container, request).await?;
         self.counts.add_mail(apart.budget);
         Ok(item)
