@@ -178,6 +178,9 @@
     };
   }
 
+  const isText = (value) => typeof value === "string";
+  const isTexts = (value) => Array.isArray(value) && value.every(isText);
+
   const checks = {
     text: (path, value) => text(path, value),
     flag: (path, value) => (typeof value === "boolean" ? value : mistake(path, "true or false", value)),
@@ -186,7 +189,7 @@
       return whole(path, value, wanted) >= 0 ? value : mistake(path, wanted, value);
     },
     choice: (path, value, field) => choice(path, value, field.words),
-    texts: (path, value) => each(path, value ?? [], text),
+    texts: (path, value) => (isTexts(value) ? value.slice() : each(path, value ?? [], text)),
     time,
     person,
     people: (path, value) => each(path, value ?? [], attendee),
@@ -224,9 +227,14 @@
     return names.length === Object.keys(b).length && names.every((name) => has(b, name) && same(a[name], b[name]));
   }
 
+  /** Loops by number, here and where a call of every rule passes: an iterator costs as much as what it goes through. */
   function freeze(value) {
     if (typeof value === "object" && value !== null) {
-      for (const name in value) freeze(value[name]);
+      const names = Object.keys(value);
+      for (let at = 0; at < names.length; at++) {
+        const inner = value[names[at]];
+        if (typeof inner === "object") freeze(inner);
+      }
       Object.freeze(value);
     }
     return value;
@@ -278,13 +286,17 @@
   });
   Object.preventExtensions(appointment);
 
+  /** What the draft held before this rule. A text, a number or a flag cannot be changed from within: it crosses once. */
+  const first = { __proto__: null };
   const before = (field) => {
-    const of = host.draft(field.name);
-    return readable(of === undefined && !field.draft ? host.source(field.name) : of, field);
+    const { shown } = field;
+    if (shown in first) return first[shown];
+    const value = readable(host.before(field.name), field);
+    return typeof value === "object" && value !== null ? value : (first[shown] = value);
   };
   /** The same to compare with: what the script looked at in the appointment need not cross again. */
   const unchanged = (field) => {
-    if (!(field.shown in known)) return before(field);
+    if (!(field.shown in known) || field.shown in first) return before(field);
     const of = host.draft(field.name);
     return of === undefined ? known[field.shown] : readable(of, field);
   };
@@ -346,7 +358,8 @@
   /** The fields in which the draft differs from what it was. Checks again what may have been changed from within. */
   function edits() {
     const found = [];
-    for (const field of writable) {
+    for (let at = 0; at < writable.length; at++) {
+      const field = writable[at];
       const { shown, path } = field;
       if (!(shown in now)) continue;
       const was = unchanged(field);

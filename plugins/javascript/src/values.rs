@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Null, Object, Result, Value};
+use rquickjs::{Array, Atom, Ctx, Exception, Function, IntoJs as _, Null, Object, Result, Value};
 
 use crate::bindings::daybridge::rules::{log, lookup, settings};
 use crate::wit;
@@ -36,18 +36,9 @@ pub fn offer(fields: Fields) {
 pub fn natives<'js>(context: &Ctx<'js>) -> Result<Object<'js>> {
     let host = Object::new(context.clone())?;
     let add = |name: &str, function: Function<'js>| host.set(name, function.with_name(name)?);
-    add(
-        "source",
-        Function::new(context.clone(), |context: Ctx<'js>, name: String| {
-            field(&context, &name, |fields| &fields.source)
-        })?,
-    )?;
-    add(
-        "draft",
-        Function::new(context.clone(), |context: Ctx<'js>, name: String| {
-            field(&context, &name, |fields| &fields.draft)
-        })?,
-    )?;
+    add("source", Function::new(context.clone(), source)?)?;
+    add("draft", Function::new(context.clone(), draft)?)?;
+    add("before", Function::new(context.clone(), before)?)?;
     add("customs", Function::new(context.clone(), customs)?)?;
     add("settings", Function::new(context.clone(), all_settings)?)?;
     add("log", Function::new(context.clone(), write)?)?;
@@ -57,11 +48,29 @@ pub fn natives<'js>(context: &Ctx<'js>) -> Result<Object<'js>> {
     Ok(host)
 }
 
-fn field<'js>(context: &Ctx<'js>, name: &str, list: fn(&Fields) -> &Vec<wit::Field>) -> Result<Value<'js>> {
-    FIELDS.with_borrow(|fields| match list(fields).iter().find(|field| field.name == name) {
+fn source<'js>(context: Ctx<'js>, name: String) -> Result<Value<'js>> {
+    FIELDS.with_borrow(|fields| field(&context, fields.source.iter(), &name))
+}
+
+/// Where the draft is another than the source.
+fn draft<'js>(context: Ctx<'js>, name: String) -> Result<Value<'js>> {
+    FIELDS.with_borrow(|fields| field(&context, fields.draft.iter(), &name))
+}
+
+/// The draft's own, wherever it is from.
+fn before<'js>(context: Ctx<'js>, name: String) -> Result<Value<'js>> {
+    FIELDS.with_borrow(|fields| field(&context, fields.draft.iter().chain(&fields.source), &name))
+}
+
+fn field<'js, 'a>(
+    context: &Ctx<'js>,
+    mut fields: impl Iterator<Item = &'a wit::Field>,
+    name: &str,
+) -> Result<Value<'js>> {
+    match fields.find(|field| field.name == name) {
         Some(field) => to_js(context, &field.value),
         None => Ok(Value::new_undefined(context.clone())),
-    })
+    }
 }
 
 fn customs<'js>(context: Ctx<'js>, draft: bool) -> Result<Object<'js>> {
@@ -142,7 +151,7 @@ pub fn to_js<'js>(context: &Ctx<'js>, value: &wit::Value) -> Result<Value<'js>> 
         wit::Value::Texts(texts) => list(context, texts, |text| text.as_str().into_js(context)),
         wit::Value::Time(time) => Ok(time_to_js(context, time)?.into_value()),
         wit::Value::Person(one) => Ok(person(context, one)?.into_value()),
-        wit::Value::People(people) => list(context, people, |one| Ok(attendee(context, one)?.into_value())),
+        wit::Value::People(list) => people(context, list),
         wit::Value::Links(links) => list(context, links, |link| Ok(link_to_js(context, link)?.into_value())),
     }
 }
@@ -210,19 +219,25 @@ fn by_word<T: Copy>(words: &[(&str, T)], word: &str, otherwise: T) -> T {
     words.iter().find(|(known, _)| *known == word).map_or(otherwise, |(_, value)| *value)
 }
 
-fn attendee<'js>(context: &Ctx<'js>, attendee: &wit::Attendee) -> Result<Object<'js>> {
-    let object = Object::new(context.clone())?;
-    object.set("name", attendee.name.as_str())?;
-    object.set("address", attendee.address.as_str())?;
-    object.set("user", optional(context, attendee.user.as_deref())?)?;
-    object.set("kind", word(&KINDS, &attendee.kind))?;
-    object.set("response", word(&RESPONSES, &attendee.response))?;
-    let responded = match attendee.responded {
-        Some(seconds) => seconds.into_js(context)?,
-        None => Null.into_js(context)?,
-    };
-    object.set("responded", responded)?;
-    Ok(object)
+/// Attendees, whose properties' names are looked up once for all of them.
+fn people<'js>(context: &Ctx<'js>, people: &[wit::Attendee]) -> Result<Value<'js>> {
+    let key = |name| Atom::from_str(context.clone(), name);
+    let (name, address, user) = (key("name")?, key("address")?, key("user")?);
+    let (kind, response, responded) = (key("kind")?, key("response")?, key("responded")?);
+    list(context, people, |attendee| {
+        let object = Object::new(context.clone())?;
+        object.set(name.clone(), attendee.name.as_str())?;
+        object.set(address.clone(), attendee.address.as_str())?;
+        object.set(user.clone(), optional(context, attendee.user.as_deref())?)?;
+        object.set(kind.clone(), word(&KINDS, &attendee.kind))?;
+        object.set(response.clone(), word(&RESPONSES, &attendee.response))?;
+        let answered = match attendee.responded {
+            Some(seconds) => seconds.into_js(context)?,
+            None => Null.into_js(context)?,
+        };
+        object.set(responded.clone(), answered)?;
+        Ok(object.into_value())
+    })
 }
 
 fn link_to_js<'js>(context: &Ctx<'js>, link: &wit::Link) -> Result<Object<'js>> {

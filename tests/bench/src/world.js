@@ -13,6 +13,7 @@ function makeWorld(prelude, fields, question) {
   const host = {
     source: (name) => structuredCloneOf(known[name]),
     draft: () => undefined,
+    before: (name) => structuredCloneOf(known[name]),
     customs: (draft) => (draft ? {} : { customer: source.custom.customer }),
     settings: () => ({ tag }),
     log() {},
