@@ -43,8 +43,8 @@ struct Made {
     mail: MailBudget,
     /// It was made without its attendees.
     uninvited: bool,
-    /// What it was made of, and as what.
-    begun: Begun,
+    /// What it was made of, and as what, if that is known.
+    begun: Option<Begun>,
 }
 
 impl Worker {
@@ -84,6 +84,7 @@ impl Worker {
             Err(trouble) => return Err(trouble),
         };
         let entry = Entry { generation: Some(rules.generation()), ..entry };
+        let Some(begun) = made.begun else { return self.adopt(entry, &made.master, free).await };
         let series = whole(&entry, &made.master);
         let mut note = format!("a series of {} communications, recognised by its days", rows.len());
         if made.uninvited {
@@ -92,8 +93,8 @@ impl Worker {
         let mut event = Event::new(self.clock.now(), "created in Exchange").note(note);
         event.mail = made.mail;
         // It is complete only when all of it is paired.
-        self.ledger.record_begun(&series, vec![event], made.begun.clone()).await?;
-        self.pair_up(series, &made.master, &made.begun, free).await
+        self.ledger.record_begun(&series, vec![event], begun.clone()).await?;
+        self.pair_up(series, &made.master, &begun, free).await
     }
 
     /// Whether the rules pass it, and where it belongs.
@@ -185,7 +186,7 @@ impl Worker {
         // With its pattern the rules may lead elsewhere than where it was looked for.
         let model = &found.model.appointment;
         if let Some(master) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
-            let begun = self.ledger.begun(key).await?.unwrap_or_else(|| made_as(model, &master));
+            let begun = self.ledger.begun(key).await?;
             return Ok(Made { master, mail: MailBudget::NONE, uninvited: false, begun });
         }
         let first = changes.iter().any(|change| change.cause == Cause::First);
@@ -203,8 +204,8 @@ impl Worker {
         let master = self.ask(&server, home, server.create(home, &wanted, key, mail.mail)).await?;
         self.counts.exchange_writes.fetch_add(1, Ordering::Relaxed);
         self.counts.add_mail(mail.budget);
-        let begun = made_as(model, &master);
-        Ok(Made { master, mail: mail.budget, uninvited, begun })
+        let begun = Begun { crm: model.clone(), exchange: master.appointment.clone(), source: None };
+        Ok(Made { master, mail: mail.budget, uninvited, begun: Some(begun) })
     }
 
     /// Pairs each communication with its occurrence. What both agree on is what the series was made of and as what: where one
@@ -260,10 +261,6 @@ impl Worker {
         let shown = self.ask(&server, container, server.occurrences(master, window)).await?;
         Ok(shown.into_iter().map(|one| (one.date, one)).collect())
     }
-}
-
-fn made_as(model: &Appointment, master: &Item) -> Begun {
-    Begun { crm: model.clone(), exchange: master.appointment.clone(), source: None }
 }
 
 /// The entry of a series with this master.
