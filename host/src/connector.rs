@@ -76,9 +76,9 @@ pub trait Connector: Send + Sync {
         Err(Error::new("read an occurrence of a series", Problem::Unsupported))
     }
 
-    /// The occurrences of a series whose people are told of them by themselves when the series as a whole changes, besides
-    /// what is told of the series; none where the server mails as it is told.
-    async fn told_apart(&self, master: &ItemRef) -> Result<Vec<Item>, Error> {
+    /// The occurrences of a series that are told of by themselves when the series as a whole changes, besides what is told of
+    /// the series: how many people each of them is told to. None where the server mails as it is told.
+    async fn told_apart(&self, master: &ItemRef) -> Result<Vec<u32>, Error> {
         let _ = master;
         Ok(Vec::new())
     }

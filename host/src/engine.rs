@@ -19,8 +19,8 @@ mod series;
 pub use answers::{Answering, answered};
 pub use brake::{Brake, BrakeLimits, Braked, PairCounts};
 pub use mail::{
-    MailMeter, MailPlan, TOLD_UNASKED, is_told_unasked, mail_for_create, mail_for_delete, mail_for_telling_again,
-    mail_for_update, mail_for_update_unasked, mail_for_update_unsent,
+    MailMeter, MailPlan, TOLD_UNASKED, is_told_unasked, mail_for_create, mail_for_delete, mail_for_update,
+    mail_for_update_unasked, mail_for_update_unsent,
 };
 pub use merge::{Loser, MergeInput, Merged, disturbed, merge, mergeable, moved, same_people, same_value};
 pub use planner::{DeleteAgainstEdit, GONE_UNKNOWN, NEVER_THERE, Op, PlanInput, Policy, Stance, Winner, plan};

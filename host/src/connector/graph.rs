@@ -343,7 +343,7 @@ impl Connector for GraphConnector {
         self.instance(master, date).await
     }
 
-    async fn told_apart(&self, master: &ItemRef) -> Result<Vec<Item>, Error> {
+    async fn told_apart(&self, master: &ItemRef) -> Result<Vec<u32>, Error> {
         self.exceptions(master).await
     }
 

@@ -100,11 +100,6 @@ pub fn mail_for_update_unsent(before: &Appointment, patch: &Patch, allowed: bool
     MailPlan { mail: Mail::All, budget: MailBudget { invitations: count(&now), ..MailBudget::NONE } }
 }
 
-/// Mails that tell people of a meeting again, with nothing about it changed.
-pub fn mail_for_telling_again(shown: &Appointment) -> MailBudget {
-    MailBudget { updates: count(&invited(shown)), ..MailBudget::NONE }
-}
-
 /// Whether a server that mails by itself would mail anybody about a change of a meeting.
 pub fn is_told_unasked(before: &Appointment, patch: &Patch) -> bool {
     let stays = !invited(before).is_empty();

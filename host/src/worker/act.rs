@@ -11,7 +11,7 @@ use super::{Trouble, Worker};
 use crate::connector::{self, Problem};
 use crate::engine::{Merged, Op};
 use crate::ledger::{Begun, Entry, Event, FieldChange, Lost, State, Writing};
-use crate::model::{Appointment, Container, Direction, Field, Item, Known, Patch, Role, Seen, Side, Value};
+use crate::model::{Appointment, Container, Direction, Field, Item, Known, MailBudget, Patch, Role, Seen, Side, Value};
 
 /// What was done, for traces and metrics.
 #[derive(Debug)]
@@ -196,10 +196,11 @@ impl Worker {
             self.ledger.write_begins(&decision.key, writing(crm, exchange, merged)?).await?;
         }
         let mut shown = (crm.clone(), exchange.clone());
+        let mut besides = MailBudget::NONE;
         if !merged.to_exchange.is_empty() {
-            shown.1 = match &decision.whole {
+            (shown.1, besides) = match &decision.whole {
                 Some(whole) => self.update_whole(decision, whole).await?,
-                None => self.update(exchange, &merged.to_exchange, decision).await?,
+                None => (self.update(exchange, &merged.to_exchange, decision).await?, besides),
             };
         }
         if !merged.to_crm.is_empty() {
@@ -221,6 +222,7 @@ impl Worker {
             (true, false, false) => ("updated on both sides", "changed on both sides"),
         };
         let mut event = self.event(what, why, decision);
+        event.mail += besides;
         if !decision.withheld.is_empty() && why != UNWRITTEN {
             event = event.note(format!("{why}; {UNWRITTEN}"));
         }

@@ -30,7 +30,7 @@ pub struct Decision {
     pub for_exchange: Option<Draft>,
     pub for_crm: Option<Draft>,
     pub merged: Merged,
-    /// What the write causes, all of it.
+    /// What the write mails. An exception that has to be written beside its series mails its own besides.
     pub mail: MailPlan,
     /// The series that the change of an occurrence is written to, if people made it in all of it.
     pub whole: Option<Whole>,
@@ -161,7 +161,8 @@ impl Worker {
         let live = entry.as_ref().filter(|entry| entry.state == State::Live);
         let crm_base = entry.as_ref().and_then(|entry| entry.crm.as_ref()).map(|known| &known.appointment);
         let exchange_base = entry.as_ref().and_then(|entry| entry.exchange.as_ref()).map(|known| &known.appointment);
-        let forsaken = view.exchange.present().is_none() && is_half_made(&view.crm, crm_base);
+        let crm_known = entry.as_ref().and_then(|entry| entry.crm.as_ref());
+        let forsaken = view.exchange.present().is_none() && is_half_made(&view.crm, crm_known);
         let crm_moved = has_moved(&view.crm, crm_base) && !forsaken;
         let exchange_moved = has_moved(&view.exchange, exchange_base);
         let mark = self.ledger.mark(key).await?;
@@ -472,8 +473,11 @@ impl Worker {
         } else {
             engine::mail_for_update
         };
-        let allowed = self.may_tell(decision, permission) && permission.updates;
-        plan(&item.appointment, &decision.merged.to_exchange, allowed)
+        plan(&item.appointment, &decision.merged.to_exchange, self.may_tell_of_change(decision, permission))
+    }
+
+    pub(super) fn may_tell_of_change(&self, decision: &Decision, permission: Permission) -> bool {
+        self.may_tell(decision, permission) && permission.updates
     }
 
     fn may_tell(&self, decision: &Decision, permission: Permission) -> bool {
@@ -507,11 +511,12 @@ fn has_moved(seen: &Seen, base: Option<&Appointment>) -> bool {
     }
 }
 
-/// A row of the CRM that was cut off before anybody's calendar showed it: it has no organizer. Whatever else became of it, it
-/// goes with what it was made of.
-fn is_half_made(seen: &Seen, base: Option<&Appointment>) -> bool {
-    let organizer = |of: &Appointment| of.organizer.is_some();
-    seen.present().is_some_and(|item| !organizer(&item.appointment)) && base.is_some_and(organizer)
+/// A row of the CRM that was cut off before anybody's calendar showed it: it has no organizer, and was never read when both
+/// sides agreed. Whatever else became of it, it goes with what it was made of.
+fn is_half_made(seen: &Seen, known: Option<&Known>) -> bool {
+    let (Some(item), Some(known)) = (seen.present(), known) else { return false };
+    let unread = known.version.0.is_empty();
+    unread && item.appointment.organizer.is_none() && known.appointment.organizer.is_some()
 }
 
 /// A side shows another item than the one agreed on.

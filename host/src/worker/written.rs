@@ -73,7 +73,8 @@ pub(super) fn take_in(entry: &mut Entry, writing: &Writing, crm: Option<&Item>, 
         return false;
     }
     // What was still to be written to the CRM stays a change of Exchange's. So do the attendees of whom each side changed
-    // some: those the CRM changed are agreed on as soon as both sides show them alike.
+    // some: those the CRM changed are agreed on as soon as both sides show them alike (what people change of them before that is taken
+    // for a difference that Exchange made).
     let carried = |field: &Field| !writing.to_crm.contains(field);
     let fields: Vec<Field> = writing.crm.fields().chain(crm_known.appointment.fields()).filter(carried).collect();
     adopt(&mut crm_known.appointment, &writing.crm, &fields);

@@ -80,7 +80,7 @@ pub fn role(event: &Event, mailbox: &Address) -> Role {
 /// # Errors
 /// [`MapError`] if it has no start, end or readable body.
 pub fn appointment(event: &Event, home: Option<Tz>, config: &GraphConfig) -> Result<Appointment, MapError> {
-    let organizer = event.organizer.as_ref().and_then(|organizer| organizer.email_address.as_ref()).map(person);
+    let organizer = organizer(event);
     let mut categories = event.categories.clone().unwrap_or_default();
     categories.sort();
     categories.dedup();
@@ -194,6 +194,17 @@ fn person(address: &wire::EmailAddress) -> Person {
         name: address.name.clone().unwrap_or_default(),
         address: Address::new(address.address.as_deref().unwrap_or_default()),
     }
+}
+
+fn organizer(event: &Event) -> Option<Person> {
+    event.organizer.as_ref().and_then(|organizer| organizer.email_address.as_ref()).map(person)
+}
+
+/// Whom the organizer's server mails about the event: those with an address.
+pub fn those_mailed(event: &Event) -> Vec<Attendee> {
+    let mut people = attendees(event, organizer(event).as_ref());
+    people.retain(|attendee| !attendee.person.address.is_empty());
+    people
 }
 
 fn attendees(event: &Event, organizer: Option<&Person>) -> Vec<Attendee> {

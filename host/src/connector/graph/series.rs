@@ -18,7 +18,7 @@ use crate::connector::exchange::short;
 use crate::connector::http::Url;
 use crate::connector::{Error, Problem};
 use crate::model::recurrence::Window;
-use crate::model::{Address, Instance, Item, ItemRef, Seen};
+use crate::model::{Address, Instance, ItemRef, Seen};
 
 /// The longest span of one list of instances: that of calendar views (inferred).
 const SPAN_DAYS: i64 = WINDOW_DAYS_MAX as i64;
@@ -181,7 +181,7 @@ impl GraphConnector {
         days.truncate(window.limit);
         let moved_out = days.iter().filter(|day| !shown.contains_key(day)).filter_map(|day| master.exceptions.get(day));
         let moved_out: Vec<&str> = moved_out.map(String::as_str).collect();
-        for event in self.by_id(act, mailbox, &moved_out).await? {
+        for event in self.whole_by_id(act, mailbox, &moved_out).await? {
             shown.extend(master.day(&event).map(|day| (day, event)));
         }
         let mut instances = Vec::with_capacity(days.len());
@@ -193,24 +193,35 @@ impl GraphConnector {
         Ok(instances)
     }
 
-    /// The occurrences that were changed by themselves: Graph mails once for the series, and once more for each of them.
-    pub(super) async fn exceptions(&self, at: &ItemRef) -> Result<Vec<Item>, Error> {
+    /// How many people are invited to each of the occurrences that were changed by themselves: Graph mails once for the series,
+    /// and once more for each of these.
+    pub(super) async fn exceptions(&self, at: &ItemRef) -> Result<Vec<u32>, Error> {
         let what = format!("read the exceptions of series {}", short(&at.id));
         let mailbox = self.mailbox(&at.container)?;
         let act = Act::new(&what, mailbox);
         let Some(master) = self.master(act, mailbox, &at.id).await? else { return Ok(Vec::new()) };
         let ids: Vec<&str> = master.exceptions.values().map(String::as_str).collect();
-        let events = self.by_id(act, mailbox, &ids).await?;
-        self.all_mapped(act, events, mailbox).await
+        // Their people alone: what else they hold may be unreadable, or long past.
+        let events = self.by_id(act, mailbox, &ids, &[("$select", wire::SELECT_PEOPLE)]).await?;
+        Ok(events.iter().map(|event| u32::try_from(map::those_mailed(event).len()).unwrap_or(u32::MAX)).collect())
     }
 
-    /// Whole events by id, in few round trips. Those that vanished meanwhile are left out.
-    async fn by_id(&self, act: Act<'_>, mailbox: &Address, ids: &[&str]) -> Result<Vec<Event>, Error> {
+    async fn whole_by_id(&self, act: Act<'_>, mailbox: &Address, ids: &[&str]) -> Result<Vec<Event>, Error> {
         let expand = self.whole();
-        let query = [("$select", wire::SELECT), ("$expand", expand.as_str())];
+        self.by_id(act, mailbox, ids, &[("$select", wire::SELECT), ("$expand", expand.as_str())]).await
+    }
+
+    /// Events by id, in few round trips. Those that vanished meanwhile are left out.
+    async fn by_id(
+        &self,
+        act: Act<'_>,
+        mailbox: &Address,
+        ids: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Vec<Event>, Error> {
         let mut events = Vec::with_capacity(ids.len());
         for some in ids.chunks(BATCH_MAX) {
-            let urls: Vec<_> = some.iter().map(|id| self.client.of_mailbox(mailbox, &["events", id], &query)).collect();
+            let urls: Vec<_> = some.iter().map(|id| self.client.of_mailbox(mailbox, &["events", id], query)).collect();
             for answer in self.client.batch::<Event>(act, &urls).await? {
                 match answer {
                     Ok(event) => events.push(event),
@@ -228,7 +239,7 @@ impl GraphConnector {
         let act = Act::new(&what, mailbox);
         let Some(master) = self.master(act, mailbox, &at.id).await? else { return Ok(Seen::Deleted) };
         let found = match master.exceptions.get(&date) {
-            Some(id) => self.by_id(act, mailbox, &[id]).await?.into_iter().next(),
+            Some(id) => self.whole_by_id(act, mailbox, &[id]).await?.into_iter().next(),
             None => {
                 let midnight = date.and_time(NaiveTime::MIN).and_utc();
                 let (from, until) = (midnight - TimeDelta::days(1), midnight + TimeDelta::days(2));

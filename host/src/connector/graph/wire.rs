@@ -18,6 +18,8 @@ pub const SELECT_KEYS: &str = "id,changeKey,iCalUId,type,seriesMasterId";
 /// What a master says of its occurrences, with [`EXPAND_EXCEPTIONS`].
 pub const SELECT_MASTER: &str =
     "id,changeKey,iCalUId,type,seriesMasterId,isAllDay,originalStartTimeZone,recurrence,exceptionOccurrences";
+/// Who is invited.
+pub const SELECT_PEOPLE: &str = "id,attendees,organizer";
 pub const EXPAND_EXCEPTIONS: &str = "exceptionOccurrences($select=id,originalStart)";
 
 /// `event`, as far as it is read.

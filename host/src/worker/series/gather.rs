@@ -58,7 +58,8 @@ impl Worker {
     ) -> Result<Spread, Trouble> {
         let rows = self.rows_of(series).await?;
         let free = self.unpaired(rows.clone()).await?;
-        if free.is_empty() {
+        let begun = self.ledger.begun(&entry.key).await?;
+        if free.is_empty() && begun.is_none() {
             return Ok(Spread::default());
         }
         let master = match &entry.exchange {
@@ -67,11 +68,14 @@ impl Worker {
         };
         if let Some(master) = master {
             let entry = Entry { state: State::Live, ..entry };
-            return match self.ledger.begun(&entry.key).await? {
-                // An earlier run was cut off before all were paired.
+            return match begun {
+                // An earlier run was cut off before all were paired, or before it could say that they are.
                 Some(begun) => self.pair_up(entry, &master, &begun, free).await,
                 None => self.adopt(entry, &master, free).await,
             };
+        }
+        if free.is_empty() {
+            return Ok(Spread::default());
         }
         let single = |rows: Vec<Item>| Ok(kept_single(&entry, rows));
         let found = found(&rows, self.clock.now()).filter(|_| free.len() == rows.len());

@@ -20,6 +20,8 @@ const OCCURRENCES_MIN: usize = 2;
 /// The series a change is written to.
 pub struct Whole {
     master: Item,
+    /// The series with the change.
+    after: Appointment,
     /// What the change mails if the occurrence has to be written by itself as well, being an exception.
     apart: MailPlan,
 }
@@ -50,35 +52,57 @@ impl Worker {
             return Ok(());
         }
         let Seen::Present(master) = self.read(&at).await? else { return Ok(()) };
-        let server = self.servers.of(&at.container).ok_or(Trouble::NotSynchronized)?;
-        let mut mail = self.mail_for_change(decision, &master, permission);
-        if mail == MailPlan::SILENT
-            && self.mails_by_itself(decision)
-            && engine::is_told_unasked(&master.appointment, patch)
-        {
-            // People are asked to the series who are not asked to this occurrence, and this write is to mail nobody.
+        let mut after = master.appointment.clone();
+        patch.apply(&mut after)?;
+        if patch.set.keys().all(|field| same_value(&after.get(field), &master.appointment.get(field))) {
+            // Written before, by a run that came no further than that: who is told of the series was told.
             return Ok(());
         }
-        if mail.mail == Mail::All {
-            for one in self.ask(&server, &at.container, server.told_apart(&at)).await? {
-                mail.budget += engine::mail_for_telling_again(&one.appointment);
+        let permission = Permission { tells: permission.tells && !is_draft(&key, &master), ..permission };
+        let mut mail = self.mail_for_change(decision, &master, permission);
+        if self.mails_by_itself(decision) {
+            let apart = self.told_apart(&at, patch).await?;
+            let told = apart > 0 || engine::is_told_unasked(&master.appointment, patch);
+            if told && !self.may_tell_of_change(decision, permission) {
+                // People are asked to the series, or to others of its days, who are not asked to this one; and this write is
+                // to mail nobody.
+                return Ok(());
+            }
+            mail.budget.updates = mail.budget.updates.saturating_add(apart);
+            if apart > 0 {
+                mail.mail = Mail::All;
             }
         }
         let apart = std::mem::replace(&mut decision.mail, mail);
-        decision.whole = Some(Whole { master: *master, apart });
+        decision.whole = Some(Whole { master: *master, after, apart });
         Ok(())
     }
 
-    /// Writes the merge's patch to the series; answers the occurrence as Exchange shows it then.
-    pub(in crate::worker) async fn update_whole(&self, decision: &Decision, whole: &Whole) -> Result<Item, Trouble> {
+    /// Mails about single occurrences that a change of their series causes beside those about the series.
+    async fn told_apart(&self, master: &ItemRef, patch: &Patch) -> Result<u32, Trouble> {
+        // That people came or went is told to these alone.
+        let told = engine::TOLD_UNASKED.iter().filter(|field| **field != Field::Attendees);
+        if !told.into_iter().any(|field| patch.set.contains_key(field)) {
+            return Ok(0);
+        }
+        let server = self.servers.of(&master.container).ok_or(Trouble::NotSynchronized)?;
+        let apart = self.ask(&server, &master.container, server.told_apart(master)).await?;
+        Ok(apart.into_iter().fold(0, u32::saturating_add))
+    }
+
+    /// Writes the merge's patch to the series; answers the occurrence as Exchange shows it then, and what was mailed besides
+    /// what was declared, because it is an exception and had to be written as well.
+    pub(in crate::worker) async fn update_whole(
+        &self,
+        decision: &Decision,
+        whole: &Whole,
+    ) -> Result<(Item, MailBudget), Trouble> {
         let Key::Occurrence { date, .. } = &decision.key else { return Err(Trouble::Undecided) };
-        let (Whole { master, apart }, patch) = (whole, &decision.merged.to_exchange);
+        let (Whole { master, after, apart }, patch) = (whole, &decision.merged.to_exchange);
         let at = &master.at;
         let server = self.servers.of(&at.container).ok_or(Trouble::NotSynchronized)?;
-        let mut after = master.appointment.clone();
-        patch.apply(&mut after)?;
         tracing::info!(appointment.key = %decision.key, "A change of all occurrences is written to the series");
-        let request = server.update(at, &master.version, patch, &after, decision.mail.mail);
+        let request = server.update(at, &master.version, patch, after, decision.mail.mail);
         let series = self.ask(&server, &at.container, request).await?;
         self.counts.add_mail(decision.mail.budget);
         let Seen::Present(item) = self.ask(&server, &at.container, server.occurrence(at, *date)).await? else {
@@ -86,7 +110,7 @@ impl Worker {
         };
         let follows = |field| same_value(&item.appointment.get(field), &series.appointment.get(field));
         if patch.set.keys().all(follows) {
-            return Ok(*item);
+            return Ok((*item, MailBudget::NONE));
         }
         // An exception keeps what it has of its own, whatever becomes of its series.
         let mut after = item.appointment.clone();
@@ -95,9 +119,13 @@ impl Worker {
         let request = server.update(&item.at, &item.version, patch, &after, apart.mail);
         // The series is written by now, and its people are told, whatever becomes of this.
         let request = async { request.await.map_err(Error::after_the_write) };
-        let item = self.ask(&server, &at.container, request).await?;
+        let written = self.ask(&server, &at.container, request).await;
+        if !decision.by_person && written.as_ref().is_err_and(Trouble::is_conflict) {
+            self.unmail(apart.budget.total());
+        }
+        let item = written?;
         self.counts.add_mail(apart.budget);
-        Ok(item)
+        Ok((item, apart.budget))
     }
 
     /// Grants mails beside those the decision was granted already.
@@ -136,4 +164,10 @@ impl Worker {
                 && agreed.is_some_and(|agreed| same(agreed, &exchange.appointment))
         }))
     }
+}
+
+/// A series that its organizer in Exchange saved with its people and has not sent.
+fn is_draft(key: &Key, master: &Item) -> bool {
+    let has_guests = engine::mail_for_delete(&master.appointment, true) != MailPlan::SILENT;
+    matches!(key, Key::Uid(_)) && !master.sent && has_guests
 }

@@ -2,6 +2,7 @@
 
 use chrono::{Datelike, NaiveDate, TimeDelta};
 use daybridge_tests::crm::Booking;
+use daybridge_tests::ews::TO_ALL;
 use daybridge_tests::host::{Mails, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
@@ -162,6 +163,36 @@ async fn s34_a_change_of_all_tells_the_people_of_an_exception_who_are_others_tha
     // One person is told of the series, three of the exception; a server that mails by itself tells these again.
     let unasked = 3 * u64::from(!host.servers.reach.writes_silently());
     host.oracle(6, Mails::new(1, 4 + unasked, 0)).await;
+}
+
+#[tokio::test]
+async fn s34_a_change_of_a_series_without_people_tells_those_of_its_exceptions() {
+    let mut host = TestHost::settled().await;
+    let mut ids = Vec::new();
+    for day in days(10..14) {
+        let booking = Booking::at("Focus", &day, 9, SUSAN).with("Comm_RecurrenceId", json!(25));
+        ids.push(host.crm().book(&booking).await);
+    }
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let third = shown(&host, "susan.maye", 12, 13).await.remove(0);
+    let people: String = ["ada@elsewhere.test", "bob@elsewhere.test"]
+        .map(|address| {
+            format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
+        })
+        .concat();
+    let element = format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>");
+    outlook.set(&third.id, "calendar:RequiredAttendees", &element, TO_ALL).await;
+    host.people_mailed(Mails::new(2, 0, 0));
+    host.settle().await;
+    for id in &ids {
+        host.crm().patch("Communication", id, &json!({"Comm_Location": "Room 9"})).await;
+    }
+    host.settle().await;
+    let shown = shown(&host, "susan.maye", 10, 14).await;
+    assert_eq!(shown.iter().map(|one| one.location.as_str()).collect::<Vec<_>>(), ["Room 9"; 4]);
+    let unasked = 2 * u64::from(!host.servers.reach.writes_silently());
+    host.oracle(5, Mails::new(2, 2 + unasked, 0)).await;
 }
 
 #[tokio::test]
