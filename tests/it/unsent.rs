@@ -54,3 +54,30 @@ async fn a_meeting_that_its_organizer_has_not_sent_yet_is_not_sent_by_the_host()
     assert_eq!(outlook.meeting(&item).await.expect("there").start, utc(&day, 11));
     host.oracle(1, Mails::NONE).await;
 }
+
+#[tokio::test]
+async fn a_series_that_its_organizer_has_not_sent_yet_is_not_sent_for_a_day_without_people() {
+    let mut host = host().await;
+    host.settle().await;
+    let outlook = host.outlook("susan.maye");
+    let pattern = format!(
+        "<t:DailyRecurrence><t:Interval>1</t:Interval></t:DailyRecurrence><t:NumberedRecurrence><t:StartDate>{}\
+         </t:StartDate><t:NumberOfOccurrences>3</t:NumberOfOccurrences></t:NumberedRecurrence>",
+        day(10)
+    );
+    let master = outlook.book_series("Draft", &day(10), 9, &pattern, &[]).await;
+    // What is an exception already stays without the people of the series.
+    let first = outlook.view(&utc(&day(10), 0), &utc(&day(11), 0)).await.remove(0);
+    outlook.set_subject(&first.id, "Draft, alone").await;
+    let ann = "<t:RequiredAttendees><t:Attendee><t:Mailbox><t:EmailAddress>ann.lee@client.test</t:EmailAddress></t:Mailbox>\
+               </t:Attendee></t:RequiredAttendees>";
+    outlook.set(&master, "calendar:RequiredAttendees", ann, TO_NONE).await;
+    host.settle().await;
+    for row in host.crm().appointments().await {
+        host.crm().patch("Communication", &row.id(), &json!({"Comm_Location": "Room 9"})).await;
+    }
+    host.settle().await;
+    let shown = outlook.view(&utc(&day(10), 0), &utc(&day(13), 0)).await;
+    assert_eq!(shown.iter().map(|one| one.location.as_str()).collect::<Vec<_>>(), ["Room 9"; 3]);
+    host.oracle(4, Mails::NONE).await;
+}
