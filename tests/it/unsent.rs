@@ -69,9 +69,7 @@ async fn a_series_that_its_organizer_has_not_sent_yet_is_not_sent_for_a_day_with
     // What is an exception already stays without the people of the series.
     let first = outlook.view(&utc(&day(10), 0), &utc(&day(11), 0)).await.remove(0);
     outlook.set_subject(&first.id, "Draft, alone").await;
-    let ann = "<t:RequiredAttendees><t:Attendee><t:Mailbox><t:EmailAddress>ann.lee@client.test</t:EmailAddress></t:Mailbox>\
-               </t:Attendee></t:RequiredAttendees>";
-    outlook.set(&master, "calendar:RequiredAttendees", ann, TO_NONE).await;
+    outlook.invite(&master, &["ann.lee@client.test"], TO_NONE).await;
     host.settle().await;
     for row in host.crm().appointments().await {
         host.crm().patch("Communication", &row.id(), &json!({"Comm_Location": "Room 9"})).await;

@@ -124,20 +124,7 @@ impl Outlook {
         (start, end): (&str, &str),
         attendees: &[&str],
     ) -> String {
-        let people: String = attendees
-            .iter()
-            .map(|address| {
-                format!(
-                    "<t:Attendee><t:Mailbox><t:EmailAddress>{}</t:EmailAddress></t:Mailbox></t:Attendee>",
-                    escape(address)
-                )
-            })
-            .collect();
-        let required = if people.is_empty() {
-            String::new()
-        } else {
-            format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>")
-        };
+        let required = required(attendees);
         let item = format!(
             "<t:Subject>{}</t:Subject><t:Start>{start}</t:Start><t:End>{end}</t:End>{required}",
             escape(subject)
@@ -159,6 +146,11 @@ impl Outlook {
 
     pub async fn set_subject(&self, id: &str, subject: &str) {
         self.set(id, "item:Subject", &format!("<t:Subject>{}</t:Subject>", escape(subject)), TO_NONE).await;
+    }
+
+    /// Makes these the attendees, whoever was invited before.
+    pub async fn invite(&self, id: &str, people: &[&str], send: &str) {
+        self.set(id, "calendar:RequiredAttendees", &required(people), send).await;
     }
 
     pub async fn set_location(&self, id: &str, location: &str) {
@@ -292,17 +284,7 @@ impl Outlook {
         recurrence: &str,
         attendees: &[&str],
     ) -> String {
-        let people: String = attendees
-            .iter()
-            .map(|address| {
-                format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
-            })
-            .collect();
-        let required = if people.is_empty() {
-            String::new()
-        } else {
-            format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>")
-        };
+        let required = required(attendees);
         let send = if attendees.is_empty() { TO_NONE } else { TO_ALL };
         let (start, end) = (crate::time::utc(day, hour), crate::time::utc(day, hour + 1));
         let item = format!(
@@ -427,4 +409,16 @@ fn item_id(answer: &str) -> (String, String) {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// The element of an item that names its attendees; nothing if there are none.
+fn required(people: &[&str]) -> String {
+    let attendee = |address: &&str| {
+        let address = escape(address);
+        format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
+    };
+    match people.iter().map(attendee).collect::<String>() {
+        none if none.is_empty() => none,
+        people => format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>"),
+    }
 }

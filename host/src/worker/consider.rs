@@ -433,16 +433,12 @@ impl Worker {
 
     /// A meeting that its organizer in Exchange saved and has not sent: the host does not send it in their place.
     async fn is_draft(&self, decision: &Decision) -> Result<bool, Trouble> {
-        // Whoever is added to an appointment of nobody else's is the first to be asked.
-        let has_guests = |item: &Item| engine::mail_for_delete(&item.appointment, true) != MailPlan::SILENT;
-        if !decision.view.exchange.present().is_some_and(|item| !item.sent && has_guests(item)) {
-            return Ok(false);
-        }
-        Ok(match &decision.key {
-            Key::Uid(_) => true,
-            Key::Occurrence { uid, .. } => matches!(self.ledger.find_uid(uid).await?, Some(Key::Uid(_))),
-            Key::Crm(_) | Key::CrmSeries(_) => false,
-        })
+        let Some(item) = decision.view.exchange.present().filter(|item| !item.sent) else { return Ok(false) };
+        let whole = match &decision.key {
+            Key::Occurrence { uid, .. } => self.ledger.find_uid(uid).await?,
+            key => Some(key.clone()),
+        };
+        Ok(whole.is_some_and(|whole| is_draft(&whole, item)))
     }
 
     fn mail(&self, decision: &Decision, permission: Permission) -> MailPlan {
@@ -484,6 +480,13 @@ impl Worker {
         let permitted = decision.for_exchange.as_ref().is_none_or(|draft| draft.mail_allowed);
         permission.tells && permitted && self.settings.exchange_invites
     }
+}
+
+/// Whether this copy of an appointment, or of an occurrence of a series, with that key was saved with its people and not sent.
+pub(super) fn is_draft(whole: &Key, item: &Item) -> bool {
+    // Whoever is added to an appointment of nobody else's is the first to be asked.
+    let has_guests = engine::mail_for_delete(&item.appointment, true) != MailPlan::SILENT;
+    matches!(whole, Key::Uid(_)) && !item.sent && has_guests
 }
 
 fn pair<'a>(now: &'a Draft, base: Option<&'a Draft>) -> (&'a Appointment, Option<&'a Appointment>) {

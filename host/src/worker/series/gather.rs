@@ -43,7 +43,7 @@ struct Made {
     mail: MailBudget,
     /// It was made without its attendees.
     uninvited: bool,
-    /// What it was made of, and as what, if that is known.
+    /// What it was made of, and as what; nothing if it was there.
     begun: Option<Begun>,
 }
 
@@ -88,7 +88,7 @@ impl Worker {
             Err(trouble) => return Err(trouble),
         };
         let entry = Entry { generation: Some(rules.generation()), ..entry };
-        let Some(begun) = made.begun else { return self.adopt(entry, &made.master, free).await };
+        let Some(begun) = made.begun.or(begun) else { return self.adopt(entry, &made.master, free).await };
         let series = whole(&entry, &made.master);
         let mut note = format!("a series of {} communications, recognised by its days", rows.len());
         if made.uninvited {
@@ -190,8 +190,7 @@ impl Worker {
         // With its pattern the rules may lead elsewhere than where it was looked for.
         let model = &found.model.appointment;
         if let Some(master) = self.ask(&server, home, server.find_stamped(home, key)).await?.into_iter().next() {
-            let begun = self.ledger.begun(key).await?;
-            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false, begun });
+            return Ok(Made { master, mail: MailBudget::NONE, uninvited: false, begun: None });
         }
         let first = changes.iter().any(|change| change.cause == Cause::First);
         let past = found.past;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::consider::{Decision, Permission};
+use super::super::consider::{Decision, Permission, is_draft};
 use super::super::{Trouble, Worker};
 use crate::connector::Error;
 use crate::engine::{self, MailPlan, Op, same_value};
@@ -164,10 +164,4 @@ impl Worker {
                 && agreed.is_some_and(|agreed| same(agreed, &exchange.appointment))
         }))
     }
-}
-
-/// A series that its organizer in Exchange saved with its people and has not sent.
-fn is_draft(key: &Key, master: &Item) -> bool {
-    let has_guests = engine::mail_for_delete(&master.appointment, true) != MailPlan::SILENT;
-    matches!(key, Key::Uid(_)) && !master.sent && has_guests
 }

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate, TimeDelta};
 use daybridge_tests::crm::Booking;
-use daybridge_tests::ews::TO_ALL;
+use daybridge_tests::ews::{TO_ALL, TO_NONE};
 use daybridge_tests::host::{Mails, TestHost};
 use daybridge_tests::time::{day, utc};
 use daybridge_tests::user::{SUSAN, TERRY};
@@ -145,13 +145,7 @@ async fn s34_a_change_of_all_tells_the_people_of_an_exception_who_are_others_tha
     host.settle().await;
     let outlook = host.outlook("susan.maye");
     let third = shown(&host, "susan.maye", 12, 13).await.remove(0);
-    let people: String = ["terry.smith@example.test", "ada@elsewhere.test", "bob@elsewhere.test"]
-        .map(|address| {
-            format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
-        })
-        .concat();
-    let element = format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>");
-    outlook.set(&third.id, "calendar:RequiredAttendees", &element, "SendToNone").await;
+    outlook.invite(&third.id, &["terry.smith@example.test", "ada@elsewhere.test", "bob@elsewhere.test"], TO_NONE).await;
     host.settle().await;
     for id in &ids {
         host.crm().patch("Communication", id, &json!({"Comm_Location": "Room 9"})).await;
@@ -176,13 +170,7 @@ async fn s34_a_change_of_a_series_without_people_tells_those_of_its_exceptions()
     host.settle().await;
     let outlook = host.outlook("susan.maye");
     let third = shown(&host, "susan.maye", 12, 13).await.remove(0);
-    let people: String = ["ada@elsewhere.test", "bob@elsewhere.test"]
-        .map(|address| {
-            format!("<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>")
-        })
-        .concat();
-    let element = format!("<t:RequiredAttendees>{people}</t:RequiredAttendees>");
-    outlook.set(&third.id, "calendar:RequiredAttendees", &element, TO_ALL).await;
+    outlook.invite(&third.id, &["ada@elsewhere.test", "bob@elsewhere.test"], TO_ALL).await;
     host.people_mailed(Mails::new(2, 0, 0));
     host.settle().await;
     for id in &ids {
