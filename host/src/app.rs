@@ -153,8 +153,7 @@ impl App {
     /// [`OpenError`], each with a hint.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let store = SledStore::open(&config.data).map_err(OpenError::Store)?;
-        let engine =
-            Engine::with(EngineOptions::of_host(&config.data, config.gate.compile)).map_err(OpenError::Engine)?;
+        let engine = Engine::with(EngineOptions::of_host(&config.data, &config.gate)).map_err(OpenError::Engine)?;
         Self::open_on(Arc::new(store), engine, config, clock).await
     }
 

@@ -1,11 +1,11 @@
 //! Rules on wasmtime: the implementation of [`crate::rules::Rules`].
 //!
-//! Promises: every call of every rule runs in a fresh instance, without WASI, under limits set before the instance exists;
+//! Promises: every call of every rule runs in a sandbox as it was before its first call, without WASI, under limits set before it;
 //! whatever a rule does, the host goes on and says which rule did it. A chain is immutable; [`Live`] replaces it whole.
 //! Must not know: connectors, queue, ledger.
 //!
 //! Code map: `bindings` and `contract` (its versions), `convert` (its types and the model's), `passage` and `shown` (what a
-//! rule is shown), `limits`, `call` (one call), `load` (the gate), `script` (rules in JavaScript), `schema` (settings), `entry`
+//! rule is shown), `limits`, `call` (one call), `renewal` and `kept` (what becomes of its sandbox), `load` (the gate), `script` (rules in JavaScript), `schema` (settings), `entry`
 //! (what the operator writes), `condition` (for which appointments a rule runs), `chain`, `lookup`, `observe` (who is told),
 //! `breaker`, `metrics`, `engine` (threads and clock), `compile` (in a process of its own), `cache` (compiled code on disk),
 //! `package` (building rules), `fixture` (questions with their right answers), `recorder` (the last calls), `replay` (old
@@ -31,6 +31,7 @@ mod entry;
 pub mod fixture;
 mod gate;
 pub mod inspect;
+mod kept;
 mod limits;
 mod live;
 mod load;
@@ -42,6 +43,7 @@ pub mod package;
 mod passage;
 mod probation;
 pub mod recorder;
+mod renewal;
 pub mod replay;
 mod schema;
 pub mod script;

@@ -137,6 +137,8 @@ hint: did you mean mailboxes?
 #[test]
 fn what_compiling_a_rule_may_take_has_a_range() {
     let gate = |text: &str| format!("{GOOD}\n[gate]\n{text}\n");
+    let sandboxes = |text: &str| parse(&gate(text)).expect("a good gate").gate.new_sandboxes;
+    assert!(sandboxes("new_sandboxes = true") && !sandboxes(""));
     let limits = parse(&gate("compile_seconds = 60\ncompile_memory_mib = 2048")).expect("good limits").gate.compile;
     assert_eq!((limits.seconds, limits.memory_mib), (60, 2048));
     let told = complaint(&gate("compile_seconds = 1"));

@@ -23,6 +23,7 @@ struct Written {
     probation_calls: u64,
     compile_seconds: u64,
     compile_memory_mib: u64,
+    new_sandboxes: bool,
     signatures: WrittenSignatures,
     trusted_keys: Vec<String>,
 }
@@ -44,13 +45,14 @@ enum WrittenSignatures {
 
 impl Default for Written {
     fn default() -> Self {
-        let GateSettings { keep_generations, probation_calls, compile, .. } = GateSettings::default();
+        let GateSettings { keep_generations, probation_calls, compile, new_sandboxes, .. } = GateSettings::default();
         Self {
             watch: WrittenWatch::Swap,
             keep_generations,
             probation_calls,
             compile_seconds: compile.seconds,
             compile_memory_mib: compile.memory_mib,
+            new_sandboxes,
             signatures: WrittenSignatures::Off,
             trusted_keys: Vec::new(),
         }
@@ -108,6 +110,7 @@ pub(super) fn read(document: &Document<'_>, section: Section<'_>) -> Result<Gate
         keep_generations: written.keep_generations,
         probation_calls: written.probation_calls,
         compile: CompileLimits { seconds: written.compile_seconds, memory_mib: written.compile_memory_mib },
+        new_sandboxes: written.new_sandboxes,
         trust: Trust { required, keys },
     })
 }

@@ -1,10 +1,12 @@
-//! One call of one rule: a fresh instance with its limits set before it exists, and a typed fault for every way to fail.
+//! One call of one rule: in a sandbox as it was before its first call, under limits set before, and a typed fault for every
+//! way to fail.
 //!
-//! Promises: nothing outlives the call; a limit that stopped a call is named as such; a panic's text and place are kept.
+//! Promises: nothing of a call reaches another: its sandbox is taken down, or put back and kept if it ended well (`renewal`); a
+//! limit that stopped a call is named as such; a panic's text and place are kept.
 //! Must not know: the chain, files.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -14,8 +16,9 @@ use super::bindings::daybridge::rules::{log, lookup, script, settings, types};
 use super::contract::{Linked, Rule};
 use super::convert::{self, Weight};
 use super::engine::STACK;
+use super::kept::{self, Kept};
 use super::limits::{Cause, Limits, Line, Lines, Meter, clean};
-use super::lookup::{Kind, LookupSource, Notes, Question};
+use super::lookup::{Kind, LookupSource, NoLookups, Notes, Question};
 use super::observe::{Called, Observer, Observers, RuleVersion};
 use super::passage::Reads;
 use crate::model::Address;
@@ -69,6 +72,8 @@ pub struct Record {
     /// Bytes of texts and numbers handed to the rule, and of its answer; what it looked up is not counted.
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Whether its sandbox was made for it, rather than put back after an earlier call.
+    pub is_new: bool,
     /// Of this call; see [`Place::correlation`].
     pub correlation: String,
     /// What it looked up and was told.
@@ -87,8 +92,7 @@ pub struct Ask<'a> {
 }
 
 impl Callable {
-    /// Calls one function in a fresh instance. `answer` looks at the answer before the instance is taken down and says in one line what
-    /// is wrong with it, if something is.
+    /// Calls one function in a fresh sandbox. `answer` looks at the answer and says in one line what is wrong with it, if something is.
     pub fn call<A: Weight, T>(
         &self,
         ask: Ask<'_>,
@@ -103,13 +107,20 @@ impl Callable {
             return (Err(Box::new(self.fault(&ask, kind, &record, Vec::new()))), record);
         }
         let started = Instant::now();
-        let (mut store, rule) = self.instance(ask.appointment, started);
+        let (mut store, rule) = match self.put_back(ask.appointment, started) {
+            Some((store, rule)) => (store, Ok(rule)),
+            None => {
+                record.is_new = true;
+                self.instance(ask.appointment, started)
+            }
+        };
         let (result, rule) = match rule {
             Ok(rule) => (enter(&rule, &mut store).map_err(|error| (Phase::Call, error)), Some(rule)),
             Err(error) => (Err((Phase::Start, error)), None),
         };
         record.elapsed = started.elapsed();
-        let state = self.taken_down(store, rule);
+        // A trap poisons its store.
+        let state = self.taken_down(store, rule.filter(|_| result.is_ok()));
         let kind_and_trace = match result {
             Ok(value) => {
                 record.bytes_out = value.weight();
@@ -174,12 +185,22 @@ impl Callable {
         }
     }
 
-    /// A fresh instance, in a store with every limit in force before anything of the rule exists.
-    fn instance(&self, appointment: &str, started: Instant) -> (Store<State>, wasmtime::Result<Rule<'_>>) {
+    /// An instance this thread has kept, put back to what it was before its first call, with every limit in force anew.
+    fn put_back(&self, appointment: &str, started: Instant) -> Option<(Store<State>, Rule<'_>)> {
         #[cfg(feature = "bench")]
-        if let Some((store, rule)) = super::bench::kept(self, appointment, started) {
-            return (store, Ok(rule));
+        if let Some(as_it_was_left) = super::bench::kept(self, appointment, started) {
+            return Some(as_it_was_left);
         }
+        let is_fit = |kept: &Kept| self.linked.made(&kept.sandbox) && kept.store.data().meter.is_within(&self.limits);
+        let Kept { mut store, sandbox } = kept::take(is_fit)?;
+        let meter = store.data().meter.anew(&self.limits);
+        *store.data_mut() = State { meter, ..self.state(appointment) };
+        self.arm(&mut store, started);
+        Some((store, self.linked.again(sandbox)))
+    }
+
+    /// A new instance, in a store with every limit in force before anything of the rule exists.
+    fn instance(&self, appointment: &str, started: Instant) -> (Store<State>, wasmtime::Result<Rule<'_>>) {
         let mut store = Store::new(self.linked.engine(), self.state(appointment));
         store.limiter(|state| &mut state.meter);
         self.arm(&mut store, started);
@@ -187,16 +208,25 @@ impl Callable {
         (store, rule)
     }
 
-    /// What is left of an instance whose call has ended.
-    fn taken_down(&self, store: Store<State>, rule: Option<Rule<'_>>) -> State {
+    /// What is left of a sandbox whose call has ended. The sandbox itself is put back and kept, if there is a rule in it that
+    /// ended well and can be put back.
+    fn taken_down(&self, mut store: Store<State>, rule: Option<Rule<'_>>) -> State {
+        let Some(rule) = rule else { return store.into_data() };
         #[cfg(feature = "bench")]
-        let store = match super::bench::keep(self, store, rule) {
-            Ok(()) => return self.state(""),
-            Err(store) => store,
-        };
-        #[cfg(not(feature = "bench"))]
-        let _ = rule;
-        store.into_data()
+        if super::bench::is_reusing() {
+            super::bench::keep(self, store, rule);
+            return self.state("");
+        }
+        if !rule.is_renewable() || !kept::is_keeping() {
+            return store.into_data();
+        }
+        let resting = State::resting(store.data().meter.anew(&self.limits));
+        let state = std::mem::replace(store.data_mut(), resting);
+        // What is not put back goes with its store.
+        if let Ok(true) = rule.renew(&mut store) {
+            kept::put(Kept { sandbox: rule.into_sandbox(), store });
+        }
+        state
     }
 
     pub(super) fn state(&self, appointment: &str) -> State {
@@ -398,6 +428,23 @@ impl script::Host for State {
 }
 
 impl State {
+    /// Of a sandbox between two calls: it keeps nothing alive and knows of no appointment.
+    fn resting(meter: Meter) -> Self {
+        static NO_LOOKUPS: LazyLock<Arc<dyn LookupSource>> = LazyLock::new(|| Arc::new(NoLookups));
+        static NO_SETTINGS: LazyLock<Arc<BTreeMap<String, wit::Value>>> = LazyLock::new(Arc::default);
+        Self {
+            meter,
+            lines: Lines::default(),
+            panic: None,
+            settings: Arc::clone(&NO_SETTINGS),
+            script: None,
+            granted: Arc::default(),
+            lookups: Arc::clone(&NO_LOOKUPS),
+            appointment: String::new(),
+            notes: Notes::default(),
+        }
+    }
+
     fn granted(&self, kind: Kind) -> Result<&dyn LookupSource, lookup::LookupError> {
         if self.granted.contains(&kind) { Ok(&*self.lookups) } else { Err(lookup::LookupError::NotGranted) }
     }

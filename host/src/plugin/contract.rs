@@ -19,7 +19,7 @@ use super::bindings::daybridge::rules::types as wit;
 use super::bindings::exports::daybridge::rules::compiler::ScriptError;
 use super::call::State;
 use super::passage::{Passage, Reads};
-use super::shown;
+use super::{renewal, shown};
 
 /// The package of the contract, with what stands between it and the name of an interface.
 pub const PACKAGE: &str = "daybridge:rules/";
@@ -103,6 +103,8 @@ pub struct Linked {
     instance: InstancePre<State>,
     hooks: Hooks,
     compile: Option<ComponentExportIndex>,
+    /// What puts an instance back, if the component has that.
+    renew: Option<ComponentExportIndex>,
     /// Set once [`Rule::check`] has held every function against the contract.
     checked: Arc<OnceLock<()>>,
 }
@@ -145,7 +147,8 @@ impl Linked {
         let compiler = format!("{PACKAGE}compiler@{}", version.number());
         let compiler = component.get_export_index(None, &*compiler);
         let compile = compiler.and_then(|within| component.get_export_index(Some(&within), "compile"));
-        Ok(Self { version, instance, hooks, compile, checked: Arc::default() })
+        let renew = component.get_export_index(None, renewal::EXPORT);
+        Ok(Self { version, instance, hooks, compile, renew, checked: Arc::default() })
     }
 
     pub fn version(&self) -> Version {
@@ -165,10 +168,14 @@ impl Linked {
         Ok(Rule { linked: self, instance: self.instance.instantiate(store)? })
     }
 
-    /// An instance that was kept, for benchmarks.
-    #[cfg(feature = "bench")]
-    pub fn again(&self, instance: Instance) -> Rule<'_> {
-        Rule { linked: self, instance }
+    /// Whether an instance is one of this.
+    pub fn made(&self, sandbox: &Sandbox) -> bool {
+        Arc::ptr_eq(&self.checked, &sandbox.of)
+    }
+
+    /// The rule in an instance that was kept; `sandbox` must be one this has [made](Self::made).
+    pub fn again(&self, sandbox: Sandbox) -> Rule<'_> {
+        Rule { linked: self, instance: sandbox.instance }
     }
 
     /// What `apply` is handed of an appointment, as this version wants it.
@@ -186,6 +193,13 @@ pub struct Handed<'a> {
     pub draft: Vec<shown::Field<'a>>,
 }
 
+/// An instance by itself, to be kept. It is of use only with the store it lives in.
+pub struct Sandbox {
+    instance: Instance,
+    /// What it was made of, known by its place in memory, which is held here so that nothing else can come to lie there.
+    of: Arc<OnceLock<()>>,
+}
+
 /// An instance of a rule, whichever version of the contract it speaks.
 pub struct Rule<'a> {
     linked: &'a Linked,
@@ -195,9 +209,24 @@ pub struct Rule<'a> {
 type Answer<T> = wasmtime::Result<T>;
 
 impl Rule<'_> {
-    #[cfg(feature = "bench")]
-    pub fn into_instance(self) -> Instance {
-        self.instance
+    pub fn into_sandbox(self) -> Sandbox {
+        Sandbox { instance: self.instance, of: Arc::clone(&self.linked.checked) }
+    }
+
+    /// Whether [`Self::renew`] can put it back.
+    pub fn is_renewable(&self) -> bool {
+        self.linked.renew.is_some()
+    }
+
+    /// Puts the instance back to what it was before its first call. False if it cannot be put back: it must not be called again.
+    ///
+    /// # Errors
+    /// The engine's; then it must not be called again either.
+    pub fn renew(&self, store: &mut Store<State>) -> Answer<bool> {
+        match &self.linked.renew {
+            Some(export) => self.call(store, export, ()),
+            None => Ok(false),
+        }
     }
 
     /// Holds every function against the contract, which is done once per component, when it is loaded.
@@ -228,6 +257,7 @@ impl Rule<'_> {
             ("explain", explained),
             ("match-user", self.is::<(&wit::Person, &[wit::User]), Option<String>>(store, match_user)),
             ("compile", self.linked.compile.as_ref().is_none_or(|export| compiles(store, export))),
+            (renewal::EXPORT, self.linked.renew.as_ref().is_none_or(|export| self.is::<(), bool>(store, export))),
         ];
         if let Some((name, _)) = checked.into_iter().find(|(_, fits)| !fits) {
             return Err(name);

@@ -22,8 +22,10 @@ use super::cache::{self, Cache};
 use super::call::State;
 use super::compile::{self, CompileError, CompileLimits, Compiler};
 use super::limits::{Limits, clean};
+use super::live::GateSettings;
 use super::load::hex;
 use super::script::Scripts;
+use super::{kept, renewal};
 use clock::RuleClock;
 pub use threads::Busy;
 use threads::Threads;
@@ -32,7 +34,7 @@ use threads::Threads;
 pub const STACK: u64 = 512 << 10;
 /// Compiled rules kept in memory for the next load of a chain. A chain has about ten; what was used longest ago goes first.
 const LOADED_MAX: usize = 128;
-/// Instances alive per thread: one runs at a time, one may still be being taken down.
+/// Instances alive per thread besides those that are kept: one runs at a time, one may still be being taken down.
 const SLOTS_PER_THREAD: u32 = 2;
 /// Slots for memories. Far more than instances: a slot that last held the same rule needs no new mapping, which on two
 /// threads would have them wait for each other. A slot costs address space, and what a rule last touched of it (28 KB).
@@ -58,13 +60,17 @@ pub struct EngineOptions {
     pub compiler: Compiler,
     /// For a compiler in a process of its own.
     pub compile_limits: CompileLimits,
+    /// Every call of a rule gets a sandbox made for it. Else one that served an earlier call of the same rule, and was put back since
+    /// to what it was at first, will do, which halves what a call costs.
+    pub new_sandboxes: bool,
 }
 
 impl EngineOptions {
     /// Those of a host: compiled code is kept below its data folder, and compiled by this program in a process of its own.
-    pub fn of_host(data: &Path, compile_limits: CompileLimits) -> Self {
+    pub fn of_host(data: &Path, settings: &GateSettings) -> Self {
         let cache = Some(data.join("rules").join("compiled"));
-        Self { cache, compiler: Compiler::own(), compile_limits }
+        let (compile_limits, new_sandboxes) = (settings.compile, settings.new_sandboxes);
+        Self { cache, compiler: Compiler::own(), compile_limits, new_sandboxes }
     }
 }
 
@@ -119,7 +125,7 @@ impl Engine {
         let clock = RuleClock::start(&wasm).map_err(|cause| EngineError(cause.to_string()))?;
         let shared = Shared {
             linker,
-            threads: Threads::start(threads).map_err(|cause| EngineError(cause.to_string()))?,
+            threads: Threads::start(threads, !options.new_sandboxes).map_err(|cause| EngineError(cause.to_string()))?,
             clock,
             loading: Mutex::default(),
             loaded: Mutex::default(),
@@ -175,7 +181,10 @@ impl Engine {
     /// # Errors
     /// [`CompileError`], one readable line.
     pub(super) fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, CompileError> {
-        let component = self.compile_and_keep(&self.name_of(digest), bytes)?;
+        let renewable = renewal::renewable(bytes).inspect_err(|unfit| {
+            tracing::debug!(digest, reason = %unfit, "A rule's sandbox is made anew for every call");
+        });
+        let component = self.compile_and_keep(&self.name_of(digest), renewable.as_deref().unwrap_or(bytes))?;
         self.loaded().keep(digest, &component);
         Ok(component)
     }
@@ -303,6 +312,7 @@ fn target(wasm: &wasmtime::Engine) -> String {
     }
     let mut digest = Digest(Sha256::new());
     wasm.precompile_compatibility_hash().hash(&mut digest);
+    renewal::VERSION.hash(&mut digest);
     hex(&digest.0.finalize()).chars().take(16).collect()
 }
 
@@ -335,12 +345,16 @@ fn config() -> Config {
 }
 
 fn pool(threads: usize) -> PoolingAllocationConfig {
-    let slots = SLOTS_PER_THREAD.saturating_mul(u32::try_from(threads).unwrap_or(64));
+    let threads = u32::try_from(threads).unwrap_or(64);
+    let kept = u32::try_from(kept::MAX).unwrap_or(32).saturating_mul(threads);
+    let running = SLOTS_PER_THREAD.saturating_mul(threads);
+    let slots = running.saturating_add(kept);
     let mut pool = PoolingAllocationConfig::new();
-    // A component has its own module, one or two that tie it to its imports, and so on: room for eight each, four with memory.
+    // A component has its own module, one or two that tie it to its imports, and so on: room for eight each, four with
+    // memory. Those that are kept have one memory.
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(8))
-        .total_memories(MEMORY_SLOTS.max(slots.saturating_mul(4)))
+        .total_memories(MEMORY_SLOTS.max(running.saturating_mul(4).saturating_add(kept)))
         .max_unused_warm_slots(WARM_SLOTS)
         .total_tables(slots.saturating_mul(8))
         .max_memories_per_module(4)

@@ -7,6 +7,7 @@ use super::fixture::{self, Fixture, FixtureError};
 use super::limits::{Limits, clean};
 use super::load::shape::Shape;
 use super::load::{self, About, Refused};
+use super::{renewal, script};
 
 /// What a file is.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Inspection {
     /// The host's own custom sections in it: what it was built from, fixtures, a signature.
     pub sections: Vec<String>,
     pub fixtures: Result<Vec<Fixture>, FixtureError>,
+    /// Why its sandbox is made anew for every call, if it is not put back after one; of a script its engine's.
+    pub not_put_back: Option<String>,
     /// What it says about itself, or why it would be refused.
     pub about: Result<About, Refused>,
 }
@@ -50,6 +53,7 @@ pub fn inspect(engine: &Engine, file: &str, bytes: &[u8]) -> Inspection {
         contract: shape.api,
         sections,
         fixtures: fixture::carried(bytes),
+        not_put_back: renewal::renewable(script::component(file, bytes)).err().map(|unfit| unfit.to_string()),
         about: load::accept(engine, file, bytes, &Limits::default()).map(|accepted| accepted.about),
     }
 }

@@ -96,6 +96,16 @@ impl Meter {
         Self { memory_limit: limits.memory, table_limit: limits.table_elements, memory: 0, tables: 0, cause: None }
     }
 
+    /// For one more call of an instance that holds what this one counted.
+    pub fn anew(&self, limits: &Limits) -> Self {
+        Self { memory: self.memory, tables: self.tables, ..Self::new(limits) }
+    }
+
+    /// Whether what is held now could be had under these limits.
+    pub fn is_within(&self, limits: &Limits) -> bool {
+        self.memory <= limits.memory && self.tables <= limits.table_elements
+    }
+
     /// Bytes of memory held now, which is also the most ever held: WebAssembly memory never shrinks.
     pub fn memory_peak(&self) -> u64 {
         self.memory
@@ -129,7 +139,7 @@ impl ResourceLimiter for Meter {
 }
 
 /// Log lines of one call, up to a number of bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lines {
     left: u64,
     kept: u64,

@@ -55,6 +55,8 @@ pub struct GateSettings {
     pub probation_calls: u64,
     /// What compiling one new rule may take.
     pub compile: CompileLimits,
+    /// See [`super::EngineOptions::new_sandboxes`].
+    pub new_sandboxes: bool,
     pub trust: Trust,
 }
 
@@ -65,6 +67,7 @@ impl Default for GateSettings {
             keep_generations: super::archive::GENERATIONS_MIN,
             probation_calls: 50,
             compile: CompileLimits::default(),
+            new_sandboxes: false,
             trust: Trust::default(),
         }
     }

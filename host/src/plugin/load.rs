@@ -75,6 +75,8 @@ pub enum Refused {
         "imports {imports}, but a rule may use nothing but log, settings and lookup of daybridge:rules {version}; {remedy}"
     )]
     Import { imports: String, version: Number, remedy: &'static str },
+    #[error("exports {0}, a name the host keeps for what it adds itself; give it another name")]
+    Reserved(&'static str),
     #[error("does not fit daybridge:rules {version}: {what}; rebuild it with {SDK}")]
     Unfit { version: Number, what: String },
     #[error("is an engine for scripts, not a rule; name a script in its place")]

@@ -51,6 +51,7 @@ struct Version {
 /// The figures of one function of one version of a rule.
 struct Series {
     calls: AtomicU64,
+    sandboxes: AtomicU64,
     kept_out: AtomicU64,
     faults: Mutex<Vec<(&'static str, u64)>>,
     seconds: Histogram,
@@ -67,6 +68,7 @@ impl Default for Series {
         let count = AtomicU64::default;
         Self {
             calls: count(),
+            sandboxes: count(),
             kept_out: count(),
             faults: Mutex::default(),
             seconds: Histogram::new(SECONDS),
@@ -139,6 +141,7 @@ impl Observer for Metrics {
         let record = called.record;
         let add = |counter: &AtomicU64, count: u64| counter.fetch_add(count, Ordering::Relaxed);
         add(&series.calls, 1);
+        add(&series.sandboxes, u64::from(record.is_new));
         add(&series.bytes_in, record.bytes_in);
         add(&series.bytes_out, record.bytes_out);
         add(&series.log_kept, record.log_kept);
@@ -159,8 +162,11 @@ impl Observer for Metrics {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let all = self.all();
-        let counters: [(&str, &str, Counter); 6] = [
+        let counters: [(&str, &str, Counter); 7] = [
             ("rule_calls", "Calls of a rule that were made", |series| &series.calls),
+            ("rule_sandboxes", "Calls whose sandbox was made for them, not put back after another", |series| {
+                &series.sandboxes
+            }),
             ("rule_kept_out", "Calls that were not made because the rule is set aside", |series| &series.kept_out),
             ("rule_in_bytes", "Bytes of texts and numbers handed to a rule", |series| &series.bytes_in),
             ("rule_out_bytes", "Bytes of texts and numbers in a rule's answers", |series| &series.bytes_out),
@@ -190,7 +196,7 @@ impl Collector for Metrics {
             let peak = i64::try_from(series.memory_peak.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
             ConstGauge::new(peak).encode(peaks.encode_family(&labels.as_slice())?)?;
         }
-        let help = "Time of a call of a rule, its fresh instance included";
+        let help = "Time of a call of a rule, the making of its sandbox included";
         let family = encoder.encode_descriptor("rule_call_seconds", help, None, MetricType::Histogram)?;
         histograms(family, &all, |series| &series.seconds)?;
         let family = encoder.encode_descriptor(

@@ -33,9 +33,9 @@ const PROFILE: [&str; 6] = [
 /// manifest: `[package.metadata.rule] opt-level = 3`.
 const OPT_LEVEL: &str = "'s'";
 
-/// The stack of a rule's data, in its memory. The compiler's own choice is 1 MiB, all of which the host looks through for
-/// what a call left behind.
-const STACK: &str = "-Clink-arg=-zstack-size=262144";
+/// Bytes of the stack of a rule's data, in its memory. The compiler's own choice is 1 MiB, all of which the host would clear
+/// after every call. A crate that needs more says so in its manifest: `[package.metadata.rule] stack-size = 262144`.
+const STACK: i64 = 128 << 10;
 
 /// A rule could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -159,12 +159,17 @@ fn newest_contract(wit: &Path) -> Option<PathBuf> {
     folders.filter(|folder| version(folder).is_some()).max_by_key(version)
 }
 
-/// Hex SHA-256 over relative names and contents of all source files in some folders. Independent of where they lie.
+/// Hex SHA-256 over relative names and contents of all source files in some folders, and over how rules are built. Independent
+/// of where they lie.
 ///
 /// # Errors
 /// [`PackageError::File`] for what cannot be read.
 pub fn source_digest(folders: &[PathBuf]) -> Result<String, PackageError> {
     let mut whole = Sha256::new();
+    for word in PROFILE.into_iter().chain([OPT_LEVEL, &STACK.to_string()]) {
+        whole.update(word);
+        whole.update([0]);
+    }
     for folder in folders {
         let mut files = BTreeMap::new();
         collect(folder, "", &mut files)?;
@@ -294,7 +299,8 @@ fn compile(crate_dir: &Path, target: Option<&Path>) -> Result<PathBuf, PackageEr
         "json-render-diagnostics",
     ]);
     cargo.args(PROFILE.iter().flat_map(|line| ["--config", line]));
-    cargo.arg("--config").arg(format!("profile.rule.opt-level={}", opt_level(crate_dir)));
+    let opt_level = said(crate_dir, "opt-level").map_or_else(|| OPT_LEVEL.to_owned(), |said| said.to_string());
+    cargo.arg("--config").arg(format!("profile.rule.opt-level={opt_level}"));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(crate_dir)).env_remove("RUSTFLAGS");
     if let Some(target) = target {
         cargo.arg("--target-dir").arg(target);
@@ -327,13 +333,12 @@ fn missing_tool(words: &str) -> &'static str {
     }
 }
 
-/// As the crate's manifest says it, if it does. What it says wrongly, cargo refuses in its own words.
-fn opt_level(crate_dir: &Path) -> String {
+/// What the crate's manifest says of how it is built, if it does. What it says wrongly, cargo and the linker refuse in their own
+/// words.
+fn said(crate_dir: &Path, key: &str) -> Option<toml::Value> {
     let manifest = std::fs::read_to_string(crate_dir.join("Cargo.toml")).unwrap_or_default();
     let manifest: toml::Table = manifest.parse().unwrap_or_default();
-    let metadata = manifest.get("package").and_then(|package| package.get("metadata"));
-    let said = metadata.and_then(|metadata| metadata.get("rule")).and_then(|rule| rule.get("opt-level"));
-    said.map_or_else(|| OPT_LEVEL.to_owned(), toml::Value::to_string)
+    manifest.get("package")?.get("metadata")?.get("rule")?.get(key).cloned()
 }
 
 /// Compiler flags: the stack's size, and what takes this machine's paths out of panic messages.
@@ -342,7 +347,8 @@ fn flags(crate_dir: &Path) -> String {
         std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let folder = crate_dir.canonicalize().unwrap_or_else(|_| crate_dir.to_owned());
     let flag = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![STACK.to_owned(), flag(&folder, ".")];
+    let stack = said(crate_dir, "stack-size").unwrap_or(STACK.into());
+    let mut flags = vec![format!("-Clink-arg=-zstack-size={stack}"), flag(&folder, ".")];
     // Sources that lie beside the crate, as in Daybridge's own repository, are named from there.
     flags
         .extend(folder.ancestors().nth(2).filter(|root| root.join("Cargo.toml").is_file()).map(|root| flag(root, ".")));

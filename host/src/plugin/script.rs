@@ -45,6 +45,11 @@ pub fn is_script(file: &str) -> bool {
     file.ends_with(ENDING)
 }
 
+/// The component a file runs as: itself, or the engine if it is a script.
+pub(super) fn component<'a>(file: &str, bytes: &'a [u8]) -> &'a [u8] {
+    if is_script(file) { JAVASCRIPT } else { bytes }
+}
+
 /// The engine and the scripts compiled so far. One per host.
 #[derive(Default)]
 pub(super) struct Scripts {

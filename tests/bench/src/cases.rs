@@ -142,7 +142,15 @@ pub fn fresh(chain: Chain) -> Case {
     })
 }
 
-/// The same on instances that are kept.
+/// The same with a new instance for every call, as rules get that cannot be put back.
+pub fn anew(chain: Chain) -> Case {
+    let source = payload::host();
+    timed(move || {
+        std::hint::black_box(bench::judge_anew(&chain, call(&source)));
+    })
+}
+
+/// The same on instances that are kept as their last call left them.
 pub fn reused(chain: Chain) -> Case {
     let mut case = fresh(chain);
     Box::new(move |calls| {

@@ -51,6 +51,14 @@ fn main() -> Result<()> {
 
     // For a look from outside (perf, strace): nothing but so many calls, of the chain or of a script's file.
     if let ["--calls", count, rest @ ..] = arguments.as_slice() {
+        let mut case: fn(_) -> Case = cases::fresh;
+        let rest = match rest {
+            [rest @ .., "new"] => {
+                case = cases::anew;
+                rest
+            }
+            rest => rest,
+        };
         let chain = match rest {
             [] => one,
             ["five"] => five,
@@ -59,7 +67,7 @@ fn main() -> Result<()> {
                 cases::load(&engine, folder.path(), vec![RuleEntry::new("rule.js")])?
             }
         };
-        println!("{:.1} µs a call", cases::fresh(chain)(count.parse()?) / count.parse::<f64>()?);
+        println!("{:.1} µs a call", case(chain)(count.parse()?) / count.parse::<f64>()?);
         return Ok(());
     }
 
@@ -86,8 +94,10 @@ fn main() -> Result<()> {
         row("native, chain of five", cases::native_five()),
         row("rule, instance kept", cases::reused(one.clone())),
         row("rule, fresh sandbox", cases::fresh(one.clone())),
+        row("rule, new instance", cases::anew(one.clone())),
         row("default chain of five, instances kept", cases::reused(five.clone())),
         row("default chain of five, fresh each", cases::fresh(five.clone())),
+        row("default chain of five, new instances", cases::anew(five.clone())),
         row("rule in JavaScript, fresh sandbox", cases::fresh(script.clone())),
     ];
     let others: [(&'static str, Result<Case>); 6] = [

@@ -14,7 +14,7 @@ use super::gate::{grafted, write_number};
 use super::support::{appointment, chain_on, entry, no_lookups, passed};
 
 fn engine(compiler: Compiler, compile_limits: CompileLimits) -> Engine {
-    Engine::with(EngineOptions { cache: None, compiler, compile_limits }).expect("an engine")
+    Engine::with(EngineOptions { compiler, compile_limits, ..EngineOptions::default() }).expect("an engine")
 }
 
 /// What is said of a rule of these bytes.

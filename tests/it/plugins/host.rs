@@ -213,7 +213,7 @@ async fn r08_the_queue_keeps_the_whole_record_of_each_kind() {
         assert_eq!(record["digest"].as_str().map(str::len), Some(64));
         assert_eq!(record["generation"]["number"], json!(host.app.status().await.expect("a status").generation.number));
         assert!(
-            record["elapsed_us"].as_u64() > Some(0) && record["memory_peak"].as_u64() > Some(512 << 10),
+            record["elapsed_us"].as_u64() > Some(0) && record["memory_peak"].as_u64() >= Some(192 << 10),
             "{record}"
         );
         assert!(record["correlation"].as_str().is_some_and(|name| name.contains('-')), "{record}");

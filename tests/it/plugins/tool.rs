@@ -150,6 +150,7 @@ async fn inspect_tells_what_a_file_is_whatever_it_is() {
         "  directions   crm-to-exchange, exchange-to-crm\n",
         "  looks up     -\n",
         "  settings     tag: string = \"[CRM] \"; Text before the subject\n",
+        "  sandbox      put back after each call to what it was before the first\n",
         "  fixtures     and-back, tagged\n",
         &format!("  bytes        {}\n", bytes.len()),
     ] {
@@ -158,6 +159,10 @@ async fn inspect_tells_what_a_file_is_whatever_it_is() {
     let outcome = rules(folder.path(), &["inspect", "tag.wasm", "--json"]).await;
     let json: Json = serde_json::from_str(&outcome.stdout).expect("JSON");
     assert_eq!((&json["accepted"], &json["fixtures"]), (&json!(true), &json!(["and-back", "tagged"])));
+    std::fs::write(folder.path().join("none.js"), "export default { name: \"none\", apply() {} };").expect("write");
+    let outcome = rules(folder.path(), &["inspect", "none.js"]).await;
+    let line = "  sandbox      made anew for each call: its memory has 17 pages of 64 KiB at the start, more than 6\n";
+    assert!(outcome.stdout.contains(line), "{}", outcome.stdout);
 
     for (name, bytes, told) in [
         ("text.wasm", b"not a rule".as_slice(), "the file is not WebAssembly"),

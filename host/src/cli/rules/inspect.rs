@@ -77,7 +77,16 @@ fn as_json(of: &Inspection) -> Json {
         "directions": about.map(directions),
         "lookups": about.map(|about| about.lookups.iter().map(|kind| kind.name()).collect::<Vec<_>>()),
         "settings": schema,
+        "sandbox": of.about.is_ok().then(|| sandbox(of)),
     })
+}
+
+/// What becomes of its sandbox after a call.
+fn sandbox(of: &Inspection) -> String {
+    match &of.not_put_back {
+        None => "put back after each call to what it was before the first".to_owned(),
+        Some(why) => format!("made anew for each call: {why}"),
+    }
 }
 
 fn names(fixtures: &[Fixture]) -> Vec<&str> {
@@ -99,6 +108,9 @@ fn show(file: &Path, of: &Inspection) {
         row("directions", &directions(about).join(", "));
         row("looks up", &about.lookups.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "));
         settings(&about.settings_schema);
+    }
+    if of.about.is_ok() {
+        row("sandbox", &sandbox(of));
     }
     row("contract", &of.contract.as_ref().map(|rule| format!("{rule} (this host offers {API})")).unwrap_or_default());
     let list = |name: &str, items: &[String]| {

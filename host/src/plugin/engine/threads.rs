@@ -12,6 +12,8 @@ use std::thread;
 
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::plugin::kept;
+
 /// Callers that may wait for a free thread. The worker has far fewer tasks; more than this is a fault of the host.
 const WAITING_MAX: usize = 10_000;
 
@@ -75,13 +77,16 @@ impl Drop for Threads {
 }
 
 impl Threads {
-    /// Starts so many threads.
-    pub fn start(count: usize) -> io::Result<Self> {
+    /// Starts so many threads, which keep sandboxes from one job to the next or do not.
+    pub fn start(count: usize, keeping: bool) -> io::Result<Self> {
         let threads =
             Self { queue: Arc::default(), free: Arc::new(Semaphore::new(count)), waiting: AtomicUsize::new(0) };
         for number in 1..=count {
             let queue = Arc::clone(&threads.queue);
             thread::Builder::new().name(format!("rules-{number}")).spawn(move || {
+                if keeping {
+                    kept::keep_here();
+                }
                 while let Some(job) = queue.take() {
                     // The caller learns of a panic because its answer never comes; the thread goes on.
                     let _ = catch_unwind(AssertUnwindSafe(job));

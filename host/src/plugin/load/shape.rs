@@ -8,6 +8,7 @@ use wasmparser::{BinaryReaderError, Parser, Payload};
 use super::{API_SECTION, Refused};
 use crate::plugin::contract::{Number, PACKAGE, Version};
 use crate::plugin::limits::clean;
+use crate::plugin::renewal;
 
 /// How many names a message lists.
 const LISTED_MAX: usize = 5;
@@ -69,6 +70,9 @@ impl Shape {
             self.imports.iter().filter_map(|name| ours(name)).find(|(_, number)| serving(number).is_none())
         {
             return Err(self.of_another_version(number));
+        }
+        if self.exports.iter().any(|export| export == renewal::EXPORT) {
+            return Err(Refused::Reserved(renewal::EXPORT));
         }
         let foreign: Vec<&String> = self.imports.iter().filter(|import| !is_offered(import)).collect();
         if foreign.is_empty() {

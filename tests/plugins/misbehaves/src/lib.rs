@@ -7,7 +7,7 @@ use daybridge_rule::prelude::*;
 struct Misbehaves;
 
 thread_local! {
-    /// Must never be seen above 1: an instance lives for one call.
+    /// Must never be seen above 1: nothing is kept from one call to the next.
     static CALLS: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -55,6 +55,12 @@ impl Rule for Misbehaves {
                 CALLS.set(CALLS.get() + 1);
                 draft.custom.insert("calls", Scalar::Number(CALLS.get()));
             }
+            #[cfg(target_arch = "wasm32")]
+            "hoard" => memory::hoard(usize::try_from(number).unwrap_or(0)),
+            #[cfg(target_arch = "wasm32")]
+            "recall" => draft.location = memory::recall().to_string(),
+            #[cfg(target_arch = "wasm32")]
+            "fingerprint" => draft.location = memory::fingerprint(),
             "skip" => return skip("it says \u{1b}[31mso"),
             "hold" => return hold(90, "not yet"),
             "refuse" => return Err(Refusal::new("no-case", "There is no case").field("regarding").retry().into()),
@@ -97,6 +103,54 @@ fn recurse_wide(mut values: [i64; 512]) -> i64 {
     std::hint::black_box(&mut values)[0] += 1;
     let below = if std::hint::black_box(values[0]) < 0 { 0 } else { recurse_wide(values) };
     std::hint::black_box(&values)[1] + below % 7
+}
+
+/// What a rule can do to remember, and to see whether it does.
+#[cfg(target_arch = "wasm32")]
+mod memory {
+    #![expect(unsafe_code, reason = "looks where no rule is meant to look")]
+
+    use std::hint::black_box;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static KEPT: [AtomicU64; 512] = [const { AtomicU64::new(0) }; 512];
+    const MARK: u64 = 0x5ca1_ab1e_c0ff_ee11;
+
+    /// Writes a mark wherever it can: into variables, onto the stack, and onto the heap so many words of it.
+    pub fn hoard(words: usize) {
+        let mark = black_box(MARK);
+        KEPT.iter().for_each(|kept| kept.store(mark, Ordering::Relaxed));
+        std::mem::forget(vec![mark; words]);
+        deep(mark, 64);
+    }
+
+    #[inline(never)]
+    fn deep(mark: u64, depth: u32) {
+        let marks = black_box([mark; 64]);
+        if depth > 0 {
+            deep(mark, depth - 1);
+        }
+        black_box(marks);
+    }
+
+    /// How many marks there are in all of its memory. The mark itself is never in memory here.
+    pub fn recall() -> usize {
+        words().filter(|word| word.rotate_left(9) == MARK.rotate_left(9)).count()
+    }
+
+    /// A number that depends on all of its memory, on how much there is, and on where its stack is.
+    pub fn fingerprint() -> String {
+        let here = 0_u8;
+        let stack = black_box(&raw const here).addr() as u64;
+        let hash = words().fold(stack, |hash, word| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3));
+        format!("{hash:016x}")
+    }
+
+    fn words() -> impl Iterator<Item = u64> {
+        let size = core::arch::wasm32::memory_size(0) * 65536;
+        // SAFETY: aligned, and within the memory; whatever lies there is a number.
+        (16..size).step_by(8).map(|at| unsafe { (at as *const u64).read_volatile() })
+    }
 }
 
 export!(Misbehaves, apply, resolve, explain, match_user);

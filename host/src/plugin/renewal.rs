@@ -1,0 +1,74 @@
+//! A rule that puts itself back: a component with one more function, which makes its instance what it was before its first call.
+//!
+//! Making an instance and taking it down again is half of what a call costs, so a rule thread keeps instances (see `kept`)
+//! and puts each back after its call. The engine offers no way to do that to a component's memory from outside. So the
+//! host writes the function into the component, before it is compiled: it clears the whole memory, copies every segment of data to
+//! its place again and sets every variable to its first value. It is the host's code, which a rule cannot change, as no
+//! program in WebAssembly can change code; and it is all there is to put back, because a component is only taken if nothing
+//! else in it can change:
+//!
+//! - one module of it has all memory and all variables; the others only pass calls on;
+//! - nothing in it runs before its first call, writes into a table, or gives up a segment;
+//! - it has no resources and no tasks, of which the engine would keep an account;
+//! - it uses no feature of WebAssembly beyond those known here, each of which was looked at for state.
+//!
+//! A memory that has grown cannot shrink: such an instance says so and is thrown away, and so is one whose call failed in any
+//! way. Components that do not qualify, or whose memory is larger than is cheaply cleared, get a new instance for every call.
+//!
+//! Promises: what is added changes nothing for the rule. Must not know: how instances are called or kept.
+
+mod outline;
+mod rewrite;
+
+use wasmparser::{Validator, WasmFeatures};
+
+use outline::Outline;
+
+/// The function that is added. A component that brings one of this name is refused, see `load::shape`.
+pub const EXPORT: &str = "daybridge-renew";
+
+/// Changes whenever another function is written, since compiled code is kept under it.
+pub const VERSION: u32 = 1;
+
+/// Pages of 64 KiB that are cleared faster than an instance is made.
+const PAGES_MAX: u64 = 6;
+
+/// What a component may use: WebAssembly 2.0, tail calls, constant expressions, components of the first generation. Anything
+/// newer may hold state of which nothing is known here.
+const KNOWN: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::COMPONENT_MODEL);
+
+/// Why a component cannot be put back, in a few words for its author.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("its memory has {pages} pages of 64 KiB at the start, more than {PAGES_MAX}")]
+    Large { pages: u64 },
+    #[error("{0}")]
+    Keeps(&'static str),
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl From<wasmparser::BinaryReaderError> for Unfit {
+    fn from(cause: wasmparser::BinaryReaderError) -> Self {
+        Self::Unknown(crate::plugin::limits::clean(cause.message()))
+    }
+}
+
+/// The component with the function that puts it back.
+///
+/// # Errors
+/// [`Unfit`] if something in it could not be put back.
+pub fn renewable(component: &[u8]) -> Result<Vec<u8>, Unfit> {
+    let outline = Outline::read(component)?;
+    let rewritten = rewrite::component(component, &outline)?;
+    // Holds the component to what is known, and what was added to the standard.
+    Validator::new_with_features(KNOWN).validate_all(&rewritten)?;
+    Ok(rewritten)
+}
+
+#[cfg(test)]
+mod tests;
