@@ -9,7 +9,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
 
-/// An appointment with a text of several pages, and what a rule makes of it, take a third of this. All of it is cleared after
+/// Enough for a rule that is shown all of an appointment with a text of 25 KiB, which it holds twice. All of it is cleared after
 /// each call, and with a stack of 128 KiB this is what fits into three pages of 64 KiB beside a rule's data.
 const SIZE: usize = 56 * 1024;
 

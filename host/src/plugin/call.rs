@@ -92,7 +92,7 @@ pub struct Ask<'a> {
 }
 
 impl Callable {
-    /// Calls one function in a fresh sandbox. `answer` looks at the answer and says in one line what is wrong with it, if something is.
+    /// Calls one function in a sandbox as it was before its first call. `answer` looks at the answer and says in one line what is wrong with it, if something is.
     pub fn call<A: Weight, T>(
         &self,
         ask: Ask<'_>,
@@ -118,14 +118,14 @@ impl Callable {
             Ok(rule) => (enter(&rule, &mut store).map_err(|error| (Phase::Call, error)), Some(rule)),
             Err(error) => (Err((Phase::Start, error)), None),
         };
+        let result = result.map(|value| {
+            record.bytes_out = value.weight();
+            answer(value)
+        });
+        let state = self.taken_down(store, rule.filter(|_| matches!(result, Ok(Ok(_)))));
         record.elapsed = started.elapsed();
-        // A trap poisons its store.
-        let state = self.taken_down(store, rule.filter(|_| result.is_ok()));
         let kind_and_trace = match result {
-            Ok(value) => {
-                record.bytes_out = value.weight();
-                answer(value).map_err(|bad| (bad.kind(&self.limits), Vec::new()))
-            }
+            Ok(answered) => answered.map_err(|bad| (bad.kind(&self.limits), Vec::new())),
             Err((phase, error)) => Err((self.kind(&state, phase, &error), backtrace(&error))),
         };
         record.memory_peak = state.meter.memory_peak();
@@ -205,6 +205,7 @@ impl Callable {
         store.limiter(|state| &mut state.meter);
         self.arm(&mut store, started);
         let rule = self.linked.instantiate(&mut store);
+        store.data_mut().meter.made();
         (store, rule)
     }
 
@@ -428,7 +429,7 @@ impl script::Host for State {
 }
 
 impl State {
-    /// Of a sandbox between two calls: it keeps nothing alive and knows of no appointment.
+    /// Of a sandbox between two calls: it knows of no appointment, and keeps nothing of the host alive.
     fn resting(meter: Meter) -> Self {
         static NO_LOOKUPS: LazyLock<Arc<dyn LookupSource>> = LazyLock::new(|| Arc::new(NoLookups));
         static NO_SETTINGS: LazyLock<Arc<BTreeMap<String, wit::Value>>> = LazyLock::new(Arc::default);

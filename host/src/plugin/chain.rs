@@ -1,7 +1,7 @@
 //! The ordered, immutable chain of rules: one generation.
 //!
-//! Promises: each rule of the chain runs in an instance of its own that lives for one call; a rule that fails stops the
-//! chain with a typed fault, unless its entry says that the chain goes on without it; loading a chain is all or nothing.
+//! Promises: each rule of the chain runs in a sandbox of its own, of which nothing is left after one call; a rule that fails stops
+//! the chain with a typed fault, unless its entry says that the chain goes on without it; loading a chain is all or nothing.
 //! Must not know: when chains are replaced (see `live`), what becomes of a verdict.
 
 mod rehearse;

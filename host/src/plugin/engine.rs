@@ -36,8 +36,13 @@ pub const STACK: u64 = 512 << 10;
 const LOADED_MAX: usize = 128;
 /// Instances alive per thread besides those that are kept: one runs at a time, one may still be being taken down.
 const SLOTS_PER_THREAD: u32 = 2;
+/// Instances within a component, and tables: it has its own module, one or two that tie it to its imports, and bundles of
+/// exports; one that carries an interpreter and its libraries has more.
+const INSTANCES_MAX: u32 = 32;
+/// Memories within a component.
+const MEMORIES_MAX: u32 = 4;
 /// Slots for memories. Far more than instances: a slot that last held the same rule needs no new mapping, which on two
-/// threads would have them wait for each other. A slot costs address space, and what a rule last touched of it (28 KB).
+/// threads would have them wait for each other. A slot costs address space, and what a rule last touched of it.
 const MEMORY_SLOTS: u32 = 256;
 /// Of these, so many are kept for the rule they last held before one is given to another rule.
 const WARM_SLOTS: u32 = 128;
@@ -346,18 +351,21 @@ fn config() -> Config {
 
 fn pool(threads: usize) -> PoolingAllocationConfig {
     let threads = u32::try_from(threads).unwrap_or(64);
-    let kept = u32::try_from(kept::MAX).unwrap_or(32).saturating_mul(threads);
+    let kept = u32::try_from(kept::MAX).unwrap_or(u32::MAX).saturating_mul(threads);
     let running = SLOTS_PER_THREAD.saturating_mul(threads);
-    let slots = running.saturating_add(kept);
+    // Those that are kept have one memory and few instances.
+    let slots = |of_one: u32, of_kept: u32| running.saturating_mul(of_one).saturating_add(kept.saturating_mul(of_kept));
+    let instances_kept = u32::try_from(renewal::INSTANCES_MAX).unwrap_or(INSTANCES_MAX);
     let mut pool = PoolingAllocationConfig::new();
-    // A component has its own module, one or two that tie it to its imports, and so on: room for eight each, four with
-    // memory. Those that are kept have one memory.
-    pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(8))
-        .total_memories(MEMORY_SLOTS.max(running.saturating_mul(4).saturating_add(kept)))
+    pool.total_component_instances(slots(1, 1))
+        .total_core_instances(slots(INSTANCES_MAX, instances_kept))
+        .max_core_instances_per_component(INSTANCES_MAX)
+        .total_memories(MEMORY_SLOTS.max(slots(MEMORIES_MAX, 1)))
         .max_unused_warm_slots(WARM_SLOTS)
-        .total_tables(slots.saturating_mul(8))
-        .max_memories_per_module(4)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_memories_per_module(MEMORIES_MAX)
+        .total_tables(slots(INSTANCES_MAX, instances_kept))
+        .max_tables_per_component(INSTANCES_MAX)
         .max_tables_per_module(4)
         .max_memory_size(usize::try_from(Limits::MAXIMUM.memory).unwrap_or(usize::MAX))
         .table_elements(usize::try_from(Limits::MAXIMUM.table_elements).unwrap_or(usize::MAX))

@@ -44,6 +44,8 @@ pub fn inspect(engine: &Engine, file: &str, bytes: &[u8]) -> Inspection {
     sections.sort();
     sections.dedup();
     let words = |names: &[String]| names.iter().map(|name| clean(name)).collect();
+    let about = load::accept(engine, file, bytes, &Limits::default()).map(|accepted| accepted.about);
+    let renewable = about.is_ok().then(|| renewal::renewable(script::component(file, bytes)));
     Inspection {
         file: file.to_owned(),
         bytes: bytes.len() as u64,
@@ -53,7 +55,7 @@ pub fn inspect(engine: &Engine, file: &str, bytes: &[u8]) -> Inspection {
         contract: shape.api,
         sections,
         fixtures: fixture::carried(bytes),
-        not_put_back: renewal::renewable(script::component(file, bytes)).err().map(|unfit| unfit.to_string()),
-        about: load::accept(engine, file, bytes, &Limits::default()).map(|accepted| accepted.about),
+        not_put_back: renewable.and_then(Result::err).map(|unfit| unfit.to_string()),
+        about,
     }
 }

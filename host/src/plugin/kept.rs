@@ -13,7 +13,7 @@ use super::call::State;
 use super::contract::Sandbox;
 
 /// Sandboxes per thread: several times the rules of a chain, so that a chain that was replaced takes no room from the new one.
-/// Each holds its rule's memory, an eighth of a MiB for most.
+/// Each holds its rule's memory, which is 192 KiB for most, and the rule's machine code, until so many others were kept after it.
 pub const MAX: usize = 32;
 
 /// A sandbox as it was before its first call.

@@ -10,7 +10,7 @@ use wasmtime::ResourceLimiter;
 /// Limits of one call. Every field is checked against a range; there is no value for "none".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall time from before the instance exists to the answer. A call usually takes a twentieth of a millisecond, but on a
+    /// Wall time from before there is a sandbox to the answer. A call usually takes a twentieth of a millisecond, but on a
     /// machine with seven times the work it can do some took 130 ms: the default is beyond that.
     pub deadline: Duration,
     /// Bytes of all memories together.
@@ -87,23 +87,32 @@ pub struct Meter {
     table_limit: u64,
     memory: u64,
     tables: u64,
+    /// What the instance took when it was made.
+    at_first: (u64, u64),
     /// Set at most once: what stopped the call.
     pub cause: Option<Cause>,
 }
 
 impl Meter {
     pub fn new(limits: &Limits) -> Self {
-        Self { memory_limit: limits.memory, table_limit: limits.table_elements, memory: 0, tables: 0, cause: None }
+        let (memory_limit, table_limit) = (limits.memory, limits.table_elements);
+        Self { memory_limit, table_limit, memory: 0, tables: 0, at_first: (0, 0), cause: None }
     }
 
-    /// For one more call of an instance that holds what this one counted.
+    /// The instance is made: what it has taken by now is what it has again when it was put back.
+    pub fn made(&mut self) {
+        self.at_first = (self.memory, self.tables);
+    }
+
+    /// For one more call of an instance that was put back.
     pub fn anew(&self, limits: &Limits) -> Self {
-        Self { memory: self.memory, tables: self.tables, ..Self::new(limits) }
+        let (memory, tables) = self.at_first;
+        Self { memory, tables, at_first: self.at_first, ..Self::new(limits) }
     }
 
-    /// Whether what is held now could be had under these limits.
+    /// Whether an instance that was put back could be had under these limits.
     pub fn is_within(&self, limits: &Limits) -> bool {
-        self.memory <= limits.memory && self.tables <= limits.table_elements
+        self.at_first.0 <= limits.memory && self.at_first.1 <= limits.table_elements
     }
 
     /// Bytes of memory held now, which is also the most ever held: WebAssembly memory never shrinks.
@@ -119,7 +128,11 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // It will not be had, so it does not count.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let asked = self.memory.saturating_add(desired.saturating_sub(current) as u64);
         if asked > self.memory_limit {
             return Err(self.stop(Cause::Memory { asked }));
@@ -128,7 +141,10 @@ impl ResourceLimiter for Meter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let asked = self.tables.saturating_add(desired.saturating_sub(current) as u64);
         if asked > self.table_limit {
             return Err(self.stop(Cause::Table { asked }));
@@ -225,6 +241,17 @@ mod tests {
         assert_eq!(clean("a\u{202e}b\u{1b}[31m\tc\nd"), "ab[31m c\nd");
         let long = clean(&"ü".repeat(3000));
         assert_eq!((long.len(), long.chars().last()), (TEXT_MAX + '…'.len_utf8(), Some('…')));
+    }
+
+    #[test]
+    fn memory_that_is_not_had_does_not_count_and_what_was_added_is_gone_when_it_was_put_back() {
+        let mut meter = Meter::new(&Limits::default());
+        assert!(meter.memory_growing(0, 3 << 16, Some(8 << 16)).unwrap());
+        meter.made();
+        assert!(meter.memory_growing(3 << 16, 8 << 16, Some(8 << 16)).unwrap());
+        assert!(!meter.memory_growing(8 << 16, 64 << 20, Some(8 << 16)).unwrap());
+        assert_eq!((meter.memory_peak(), &meter.cause), (8 << 16, &None));
+        assert_eq!(meter.anew(&Limits::default()).anew(&Limits::default()).memory_peak(), 3 << 16);
     }
 
     #[test]

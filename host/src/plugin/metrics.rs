@@ -196,7 +196,7 @@ impl Collector for Metrics {
             let peak = i64::try_from(series.memory_peak.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
             ConstGauge::new(peak).encode(peaks.encode_family(&labels.as_slice())?)?;
         }
-        let help = "Time of a call of a rule, the making of its sandbox included";
+        let help = "Time of a call of a rule, making its sandbox or putting it back included";
         let family = encoder.encode_descriptor("rule_call_seconds", help, None, MetricType::Histogram)?;
         histograms(family, &all, |series| &series.seconds)?;
         let family = encoder.encode_descriptor(

@@ -134,7 +134,7 @@ pub fn native_five() -> Case {
     })
 }
 
-/// A chain on this thread, as a rule thread runs it; every rule in a fresh instance.
+/// A chain on this thread, as a rule thread runs it; every rule in a sandbox as it was before its first call.
 pub fn fresh(chain: Chain) -> Case {
     let source = payload::host();
     timed(move || {

@@ -92,13 +92,13 @@ fn main() -> Result<()> {
     let mut rows = vec![
         row("native", cases::native_one()),
         row("native, chain of five", cases::native_five()),
-        row("rule, instance kept", cases::reused(one.clone())),
-        row("rule, fresh sandbox", cases::fresh(one.clone())),
-        row("rule, new instance", cases::anew(one.clone())),
-        row("default chain of five, instances kept", cases::reused(five.clone())),
-        row("default chain of five, fresh each", cases::fresh(five.clone())),
-        row("default chain of five, new instances", cases::anew(five.clone())),
-        row("rule in JavaScript, fresh sandbox", cases::fresh(script.clone())),
+        row("rule, left as it is", cases::reused(one.clone())),
+        row("rule, sandbox put back", cases::fresh(one.clone())),
+        row("rule, new sandbox", cases::anew(one.clone())),
+        row("default chain of five, left as they are", cases::reused(five.clone())),
+        row("default chain of five, sandboxes put back", cases::fresh(five.clone())),
+        row("default chain of five, new sandboxes", cases::anew(five.clone())),
+        row("rule in JavaScript, new sandbox", cases::fresh(script.clone())),
     ];
     let others: [(&'static str, Result<Case>); 6] = [
         ("rquickjs in process, context kept", cases::quickjs(false)),
@@ -148,24 +148,24 @@ fn ratio(rows: &[Row], case: &str, base: &str) -> Option<f64> {
 }
 
 fn print_calls(rows: &[Row]) {
-    println!("\n{:<40} {:>9} {:>9} {:>13}", "a call", "µs", "× native", "× fresh rule");
+    println!("\n{:<40} {:>9} {:>9} {:>13}", "a call", "µs", "× native", "× rule");
     for row in rows {
         let of = |base| ratio(rows, row.name, base).unwrap_or(f64::NAN);
         let each = median(row.times.clone());
-        println!("{:<40} {each:>9.1} {:>9.2} {:>13.2}", row.name, of("native"), of("rule, fresh sandbox"));
+        println!("{:<40} {each:>9.1} {:>9.2} {:>13.2}", row.name, of("native"), of("rule, sandbox put back"));
     }
     println!("\n{:<64} {:>8}  target", "ratio", "here");
     for (case, base, target) in [
-        ("rule, fresh sandbox", "rule, instance kept", "at most 1.5"),
-        ("default chain of five, fresh each", "native", "at most 30"),
-        ("default chain of five, fresh each", "native, chain of five", ""),
-        ("default chain of five, fresh each", "default chain of five, instances kept", ""),
-        ("node, fresh vm context", "rule, fresh sandbox", "at least 20"),
-        ("extism, fresh plugin", "rule, fresh sandbox", ""),
-        ("extism, plugin kept", "rule, fresh sandbox", ""),
-        ("rule in JavaScript, fresh sandbox", "rquickjs in process, fresh context", "at most 1.0"),
-        ("rule in JavaScript, fresh sandbox", "rquickjs, fresh context, our prelude", "the same work"),
-        ("node, fresh vm context", "rule in JavaScript, fresh sandbox", ""),
+        ("rule, sandbox put back", "rule, left as it is", "at most 1.5"),
+        ("default chain of five, sandboxes put back", "native", "at most 30"),
+        ("default chain of five, sandboxes put back", "native, chain of five", ""),
+        ("default chain of five, sandboxes put back", "default chain of five, left as they are", ""),
+        ("node, fresh vm context", "rule, sandbox put back", "at least 20"),
+        ("extism, fresh plugin", "rule, sandbox put back", ""),
+        ("extism, plugin kept", "rule, sandbox put back", ""),
+        ("rule in JavaScript, new sandbox", "rquickjs in process, fresh context", "at most 1.0"),
+        ("rule in JavaScript, new sandbox", "rquickjs, fresh context, our prelude", "the same work"),
+        ("node, fresh vm context", "rule in JavaScript, new sandbox", ""),
     ] {
         if let Some(here) = ratio(rows, case, base) {
             println!("{:<64} {here:>8.2}  {target}", format!("{case} / {base}"));
@@ -183,8 +183,8 @@ fn print_rest(
     println!("\n{:<64} {:>8}  target", "two threads against one (median of rounds; best)", "here");
     for (name, (typical, best), target) in [
         ("native", probes::native_scaling(), "what the machine can give now"),
-        ("rule, fresh sandbox", probes::chain_scaling(one), "at least 1.7"),
-        ("default chain of five, fresh each", probes::chain_scaling(five), "at least 1.7"),
+        ("rule, sandbox put back", probes::chain_scaling(one), "at least 1.7"),
+        ("default chain of five, sandboxes put back", probes::chain_scaling(five), "at least 1.7"),
     ] {
         println!("{name:<64} {typical:>8.2}  {target} (best {best:.2})");
     }

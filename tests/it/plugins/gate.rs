@@ -92,6 +92,26 @@ fn r14_components_of_another_world() {
 }
 
 #[test]
+fn r14_components_that_take_what_is_the_hosts() {
+    let mut named = guests::component("category");
+    // An export section (11) of one: the instance (5) 0 under a name, without a type.
+    named.extend([11, 21, 1, 0, 15]);
+    named.extend(b"daybridge-renew");
+    named.extend([5, 0, 0]);
+    check(&named, "exports daybridge-renew, a name the host keeps for what it adds itself; give it another name");
+
+    let mut many = guests::component("category");
+    // A section (1) with an empty module, and one (2) with forty instances of it; it is the fourth module.
+    many.extend(b"\x01\x08\0asm\x01\0\0\0");
+    many.extend([2, 121, 40]);
+    (0..40).for_each(|_| many.extend([0, 3, 0]));
+    check(
+        &many,
+        "cannot be compiled: The component transitively contains 43 core module instances, which exceeds the configured maximum of 32 in the pooling allocator",
+    );
+}
+
+#[test]
 fn r20_a_mismatch_names_both_sides_and_the_remedy() {
     check(
         &category("0.2.0", "0.3.0"),

@@ -4,13 +4,13 @@
 
 use std::ops::Range;
 
+use wasmparser::types::TypesRef;
 use wasmparser::{
-    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind,
-    ComponentTypeRef, ConstExpr, DataKind, ExternalKind, GlobalType, Instance, MemoryType, Operator, Parser, Payload,
-    TypeRef,
+    CanonicalFunction, CanonicalOption, ComponentTypeRef, ConstExpr, DataKind, GlobalType, Instance, MemoryType,
+    Operator, Parser, Payload, TypeRef,
 };
 
-use super::{PAGES_MAX, Unfit};
+use super::{INSTANCES_MAX, PAGE, PAGES_MAX, PARTS_MAX, Unfit, at};
 
 /// What was read of a component.
 pub struct Outline<'a> {
@@ -20,16 +20,9 @@ pub struct Outline<'a> {
     pub range: Range<usize>,
     /// Its only instance.
     pub instance: u32,
-    /// How many there are by now, each in its own index space of the component.
-    pub counts: Counts,
-}
-
-/// Sizes of a component's index spaces.
-#[derive(Default)]
-pub struct Counts {
-    pub core_functions: u32,
-    pub types: u32,
-    pub functions: u32,
+    modules: usize,
+    /// The module each instance was made of; none for a bundle of exports.
+    instances: Vec<Option<u32>>,
 }
 
 /// What was read of a module.
@@ -46,6 +39,7 @@ pub struct Module<'a> {
     pub variables: Vec<Variable>,
     memories: u32,
     globals: u32,
+    tables: usize,
 }
 
 /// A segment of data at its place.
@@ -72,45 +66,29 @@ pub enum Value {
 
 impl<'a> Outline<'a> {
     pub fn read(component: &'a [u8]) -> Result<Self, Unfit> {
-        let mut modules = Vec::new();
-        // The module each instance was made of; none for a bundle of exports.
-        let mut instances = Vec::new();
-        let mut counts = Counts::default();
+        let (mut modules, mut instances) = (Vec::new(), Vec::new());
+        // What a payload lies in, below the outermost component.
         let mut within = Vec::new();
         for payload in Parser::new(0).parse_all(component) {
             let payload = payload?;
-            match &payload {
-                Payload::End(_) => {
-                    within.pop();
-                    continue;
-                }
-                Payload::ModuleSection { unchecked_range, .. } => {
-                    let outermost = within.is_empty();
-                    within.push(Inner::Module);
-                    if !outermost {
-                        // Of a module's own payloads there is none of this kind.
-                        return Err(Unfit::Keeps("a component within it has modules of its own"));
-                    }
-                    let range = start(unchecked_range)..end(unchecked_range);
-                    modules.push(range);
-                    continue;
-                }
-                Payload::ComponentSection { .. } => {
-                    within.push(Inner::Component);
-                    continue;
-                }
-                _ => {}
-            }
             match within.last() {
-                None => counts.take_in(&payload, &mut instances)?,
+                None => outermost(&payload, &mut modules, &mut instances)?,
                 Some(Inner::Component) => inner(&payload)?,
                 Some(Inner::Module) => {}
             }
+            match payload {
+                Payload::ModuleSection { .. } => within.push(Inner::Module),
+                Payload::ComponentSection { .. } => within.push(Inner::Component),
+                Payload::End(_) => drop(within.pop()),
+                _ => {}
+            }
         }
-        let read = |range: &Range<usize>| Module::read(component.get(range.clone()).unwrap_or_default());
         let mut with_state = Vec::new();
-        for (index, range) in modules.iter().enumerate() {
-            let module = read(range)?;
+        let mut tables = 0_usize;
+        for (index, range) in (0_u32..).zip(&modules) {
+            let module = Module::read(component.get(range.clone()).unwrap_or_default())?;
+            let made = instances.iter().filter(|module| **module == Some(index)).count();
+            tables = tables.saturating_add(made.saturating_mul(module.tables));
             if module.memories > 0 || !module.variables.is_empty() {
                 with_state.push((index, range.clone(), module));
             }
@@ -118,122 +96,100 @@ impl<'a> Outline<'a> {
         let Ok([(index, range, module)]) = <[_; 1]>::try_from(with_state) else {
             return Err(Unfit::Keeps("not just one of its modules has memory and variables"));
         };
-        let mut made = (0_u32..).zip(&instances).filter(|(_, module)| **module == u32::try_from(index).ok());
+        let mut made = (0_u32..).zip(&instances).filter(|(_, module)| **module == Some(index));
         let (Some((instance, _)), None) = (made.next(), made.next()) else {
             return Err(Unfit::Keeps("its main module has not just one instance"));
         };
         module.check()?;
-        Ok(Self { module, range, instance, counts })
+        if instances.len() > INSTANCES_MAX || tables > INSTANCES_MAX {
+            return Err(Unfit::Keeps("it has too many instances or tables within it"));
+        }
+        Ok(Self { module, range, instance, modules: modules.len(), instances })
+    }
+
+    /// Whether modules and instances have the numbers that were given to them here: each can have come in one way only.
+    pub fn hold_against(&self, types: TypesRef<'_>) -> Result<(), Unfit> {
+        let counted = (types.module_count(), types.core_instance_count());
+        if counted != (number(self.modules), number(self.instances.len())) {
+            return Err(Unfit::Keeps("it has a module under another name"));
+        }
+        Ok(())
     }
 }
 
-/// What a payload lies in, below the outermost component.
 enum Inner {
     Module,
     Component,
 }
 
-fn start(range: &Range<u64>) -> usize {
-    usize::try_from(range.start).unwrap_or(usize::MAX)
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn end(range: &Range<u64>) -> usize {
-    usize::try_from(range.end).unwrap_or(usize::MAX)
+fn outermost(
+    payload: &Payload<'_>,
+    modules: &mut Vec<Range<usize>>,
+    instances: &mut Vec<Option<u32>>,
+) -> Result<(), Unfit> {
+    match payload {
+        Payload::ModuleSection { unchecked_range, .. } => modules.push(at(unchecked_range)),
+        Payload::InstanceSection(section) => {
+            for instance in section.clone() {
+                instances.push(match instance? {
+                    Instance::Instantiate { module_index, .. } => Some(module_index),
+                    Instance::FromExports(_) => None,
+                });
+            }
+        }
+        Payload::ComponentImportSection(section) => {
+            for import in section.clone() {
+                if let ComponentTypeRef::Module(_) | ComponentTypeRef::Component(_) = import?.ty {
+                    return Err(Unfit::Keeps("it imports code"));
+                }
+            }
+        }
+        Payload::ComponentCanonicalSection(section) => {
+            for function in section.clone() {
+                plain(&function?)?;
+            }
+        }
+        Payload::ComponentStartSection { .. } => return Err(Unfit::Keeps("it has a start function")),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Components within the component give names to types and functions, and do nothing.
 fn inner(payload: &Payload<'_>) -> Result<(), Unfit> {
     match payload {
-        Payload::InstanceSection(_) | Payload::ComponentCanonicalSection(_) | Payload::ComponentStartSection { .. } => {
+        Payload::ModuleSection { .. }
+        | Payload::InstanceSection(_)
+        | Payload::ComponentCanonicalSection(_)
+        | Payload::ComponentStartSection { .. } => {
             Err(Unfit::Keeps("a component within it does more than name things"))
         }
         _ => Ok(()),
     }
 }
 
-impl Counts {
-    fn take_in(&mut self, payload: &Payload<'_>, instances: &mut Vec<Option<u32>>) -> Result<(), Unfit> {
-        match payload {
-            Payload::InstanceSection(section) => {
-                for instance in section.clone() {
-                    instances.push(match instance? {
-                        Instance::Instantiate { module_index, .. } => Some(module_index),
-                        Instance::FromExports(_) => None,
-                    });
-                }
-            }
-            Payload::ComponentTypeSection(section) => self.types += section.count(),
-            Payload::ComponentImportSection(section) => {
-                for import in section.clone() {
-                    match import?.ty {
-                        ComponentTypeRef::Type(_) => self.types += 1,
-                        ComponentTypeRef::Func(_) => self.functions += 1,
-                        ComponentTypeRef::Module(_) => return Err(Unfit::Keeps("it imports a module")),
-                        ComponentTypeRef::Component(_) => return Err(Unfit::Keeps("it imports a component")),
-                        ComponentTypeRef::Instance(_) | ComponentTypeRef::Value(_) => {}
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) => {
-                for export in section.clone() {
-                    self.one_more(export?.kind);
-                }
-            }
-            Payload::ComponentAliasSection(section) => {
-                for alias in section.clone() {
-                    match alias? {
-                        ComponentAlias::InstanceExport { kind, .. } => self.one_more(kind),
-                        ComponentAlias::CoreInstanceExport { kind: ExternalKind::Func, .. } => self.core_functions += 1,
-                        ComponentAlias::CoreInstanceExport { .. } => {}
-                        ComponentAlias::Outer { kind: ComponentOuterAliasKind::Type, .. } => self.types += 1,
-                        ComponentAlias::Outer { .. } => {}
-                    }
-                }
-            }
-            Payload::ComponentCanonicalSection(section) => {
-                for function in section.clone() {
-                    self.canonical(&function?)?;
-                }
-            }
-            Payload::ComponentStartSection { .. } => return Err(Unfit::Keeps("it has a start function")),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn one_more(&mut self, kind: ComponentExternalKind) {
-        match kind {
-            ComponentExternalKind::Type => self.types += 1,
-            ComponentExternalKind::Func => self.functions += 1,
-            ComponentExternalKind::Module
-            | ComponentExternalKind::Value
-            | ComponentExternalKind::Instance
-            | ComponentExternalKind::Component => {}
-        }
-    }
-
-    /// Plain functions in and out are all that a rule may have: whatever else the canonical ABI offers keeps an account of
-    /// something (handles, tasks, streams).
-    fn canonical(&mut self, function: &CanonicalFunction) -> Result<(), Unfit> {
-        let (count, options) = match function {
-            CanonicalFunction::Lift { options, .. } => (&mut self.functions, options),
-            CanonicalFunction::Lower { options, .. } => (&mut self.core_functions, options),
-            _ => return Err(Unfit::Keeps("it has resources or tasks")),
-        };
-        *count += 1;
-        let plain = options.iter().all(|option| {
-            matches!(
-                option,
-                CanonicalOption::UTF8
-                    | CanonicalOption::UTF16
-                    | CanonicalOption::CompactUTF16
-                    | CanonicalOption::Memory(_)
-                    | CanonicalOption::Realloc(_)
-                    | CanonicalOption::PostReturn(_)
-            )
-        });
-        if plain { Ok(()) } else { Err(Unfit::Keeps("it has functions that do not answer at once")) }
-    }
+/// Plain functions in and out are all that a rule may have: whatever else the canonical ABI offers keeps an account of
+/// something (handles, tasks, streams).
+fn plain(function: &CanonicalFunction) -> Result<(), Unfit> {
+    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function else {
+        return Err(Unfit::Keeps("it has resources or tasks"));
+    };
+    let is_plain = |option: &CanonicalOption| {
+        matches!(
+            option,
+            CanonicalOption::UTF8
+                | CanonicalOption::UTF16
+                | CanonicalOption::CompactUTF16
+                | CanonicalOption::Memory(_)
+                | CanonicalOption::Realloc(_)
+                | CanonicalOption::PostReturn(_)
+        )
+    };
+    if options.iter().all(is_plain) { Ok(()) } else { Err(Unfit::Keeps("it has functions that do not answer at once")) }
 }
 
 impl<'a> Module<'a> {
@@ -243,7 +199,7 @@ impl<'a> Module<'a> {
             match payload? {
                 Payload::TypeSection(section) => {
                     for group in section {
-                        module.types += u32::try_from(group?.types().len()).unwrap_or(u32::MAX);
+                        module.types = module.types.saturating_add(number(group?.types().len()));
                     }
                 }
                 Payload::ImportSection(section) => {
@@ -251,7 +207,10 @@ impl<'a> Module<'a> {
                         module.import(import?.ty)?;
                     }
                 }
-                Payload::FunctionSection(section) => module.functions += section.count(),
+                Payload::FunctionSection(section) => {
+                    module.functions = module.functions.saturating_add(section.count())
+                }
+                Payload::TableSection(section) => module.tables = section.count() as usize,
                 Payload::MemorySection(section) => {
                     for memory in section {
                         module.memory(memory?)?;
@@ -319,12 +278,19 @@ impl<'a> Module<'a> {
 
     /// Whether it can be put back, if it is the one with state.
     pub fn check(&self) -> Result<(), Unfit> {
-        let pages = u64::from(self.pages);
-        match self.memories {
-            1 if pages > PAGES_MAX => Err(Unfit::Large { pages }),
-            1 => Ok(()),
-            _ => Err(Unfit::Keeps("it has not just one memory")),
+        if self.memories != 1 {
+            return Err(Unfit::Keeps("it has not just one memory"));
         }
+        let pages = u64::from(self.pages);
+        if pages > PAGES_MAX {
+            return Err(Unfit::Large { pages });
+        }
+        // What is copied for each call: as a rule far less than what is cleared.
+        let bytes: usize = self.placed.iter().map(|placed| placed.data.len()).sum();
+        if self.placed.len().saturating_add(self.variables.len()) > PARTS_MAX || bytes as u64 > pages * PAGE {
+            return Err(Unfit::Keeps("it has too many variables or too much data"));
+        }
+        Ok(())
     }
 }
 

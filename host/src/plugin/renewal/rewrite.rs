@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use wasmparser::types::TypesRef;
+
 use wasm_encoder::{
     Alias, CanonicalFunctionSection, Component, ComponentAliasSection, ComponentExportKind, ComponentExportSection,
     ComponentSectionId, ComponentTypeSection, ComponentValType, Encode, ExportKind, Function, Ieee32, Ieee64,
@@ -13,16 +15,13 @@ use wasm_encoder::{
 use wasmparser::{BinaryReader, Parser, Payload};
 
 use super::outline::{self, Outline, Value};
-use super::{EXPORT, Unfit};
+use super::{EXPORT, PAGE, Unfit, at};
 
-/// Bytes of a page of memory.
-const PAGE: u32 = 64 << 10;
-
-/// The component with the function added to its module, lifted and exported.
-pub fn component(bytes: &[u8], outline: &Outline<'_>) -> Result<Vec<u8>, Unfit> {
+/// The component with the function added to its module, lifted and exported. `types` is what is known of the component as it is: how
+/// many functions and types there are says which numbers the new ones get.
+pub fn component(bytes: &[u8], outline: &Outline<'_>, types: TypesRef<'_>) -> Result<Vec<u8>, Unfit> {
     let mut component = Component::new();
-    for section in sections(bytes)? {
-        let (id, range) = section;
+    for (id, range) in sections(bytes)? {
         let data = bytes.get(range.clone()).unwrap_or_default();
         if id == ComponentSectionId::CoreModule as u8 && range == outline.range {
             component.section(&RawSection { id, data: &module(data, &outline.module)? });
@@ -30,17 +29,16 @@ pub fn component(bytes: &[u8], outline: &Outline<'_>) -> Result<Vec<u8>, Unfit> 
             component.section(&RawSection { id, data });
         }
     }
-    let counts = &outline.counts;
     let mut alias = ComponentAliasSection::new();
     alias.alias(Alias::CoreInstanceExport { instance: outline.instance, kind: ExportKind::Func, name: EXPORT });
-    let mut types = ComponentTypeSection::new();
+    let mut kind = ComponentTypeSection::new();
     let answer = ComponentValType::Primitive(PrimitiveValType::Bool);
-    types.function().params([] as [(&str, ComponentValType); 0]).result(Some(answer));
+    kind.function().params([] as [(&str, ComponentValType); 0]).result(Some(answer));
     let mut lift = CanonicalFunctionSection::new();
-    lift.lift(counts.core_functions, counts.types, []);
+    lift.lift(types.function_count(), types.component_type_count(), []);
     let mut export = ComponentExportSection::new();
-    export.export(EXPORT, ComponentExportKind::Func, counts.functions, None);
-    component.section(&alias).section(&types).section(&lift).section(&export);
+    export.export(EXPORT, ComponentExportKind::Func, types.component_function_count(), None);
+    component.section(&alias).section(&kind).section(&lift).section(&export);
     Ok(component.finish())
 }
 
@@ -53,8 +51,7 @@ fn sections(bytes: &[u8]) -> Result<Vec<(u8, Range<usize>)>, Unfit> {
         if depth == 0
             && let Some((id, range)) = payload.as_section()
         {
-            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-            sections.push((id, at(range.start)..at(range.end)));
+            sections.push((id, at(&range)));
         }
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -89,7 +86,7 @@ pub(super) fn module(bytes: &[u8], outline: &outline::Module<'_>) -> Result<Vec<
             id if id == SectionId::DataCount as u8 => continue,
             id if id == SectionId::Code as u8 => {
                 let mut count = Vec::new();
-                (outline.segments + placed).encode(&mut count);
+                outline.segments.saturating_add(placed).encode(&mut count);
                 module.section(&RawSection { id: SectionId::DataCount as u8, data: &count });
                 more(1, &|to| function(outline).encode(to))?
             }
@@ -107,7 +104,7 @@ pub(super) fn module(bytes: &[u8], outline: &outline::Module<'_>) -> Result<Vec<
     }
     let needed = [SectionId::Type, SectionId::Function, SectionId::Export, SectionId::Code];
     if needed.iter().any(|section| !added.contains(&(*section as u8))) {
-        return Err(Unfit::Keeps("its main module has no functions"));
+        return Err(Unfit::Keeps("its main module has no functions or no exports"));
     }
     Ok(module.finish())
 }
@@ -118,7 +115,7 @@ fn longer(section: &[u8], more: u32, entries: &dyn Fn(&mut Vec<u8>)) -> Result<V
     let count = reader.read_var_u32()?;
     let rest = reader.read_bytes(reader.bytes_remaining())?;
     let mut data = Vec::with_capacity(section.len() + 16);
-    (count + more).encode(&mut data);
+    count.saturating_add(more).encode(&mut data);
     data.extend_from_slice(rest);
     entries(&mut data);
     Ok(data)
@@ -134,7 +131,7 @@ fn function(module: &outline::Module<'_>) -> Function {
     // Cleared in any case: what a call left is not to lie about.
     say(number(0));
     say(number(0));
-    say(number(module.pages * PAGE));
+    say(number(module.pages.saturating_mul(PAGE as u32)));
     say(Instruction::MemoryFill(0));
     for (segment, placed) in (module.segments..).zip(&module.placed) {
         say(Instruction::I32Const(placed.at));

@@ -248,7 +248,7 @@ fn components_with_state_elsewhere_are_not_taken() {
         Err("writes variables of another"),
     );
     let good = module("(memory 1)");
-    check(&format!("{good} (component (core module))"), Err("modules of its own"));
+    check(&format!("{good} (component (core module))"), Err("does more than name things"));
     check(
         &format!("{good} (component (import \"f\" (func $f)) (core func (canon lower (func $f))))"),
         Err("does more than name things"),
@@ -257,12 +257,66 @@ fn components_with_state_elsewhere_are_not_taken() {
         &format!("{good} (type $r (resource (rep i32))) (core func (canon resource.new $r))"),
         Err("it has resources or tasks"),
     );
-    check(&format!("{good} (import \"m\" (core module))"), Err("it imports a module"));
+    check(&format!("{good} (import \"m\" (core module))"), Err("it imports code"));
     check(
         "(core module $m (func (export \"f\")) (memory 1)) (core instance $i (instantiate $m)) \
          (func (export \"f\") async (canon lift (core func $i \"f\") async))",
         Err("do not answer at once"),
     );
+}
+
+/// What has a number of its own beside what is written out: a module by another name would be taken for the next one.
+#[test]
+fn what_goes_by_another_name_is_found_out() {
+    let decoy = "(core module $m (func (export \"f\")) (memory 1)) (alias outer 0 0 (core module $other)) \
+                 (core instance (instantiate $other)) (core instance (instantiate $m))";
+    check(decoy, Err("a module under another name"));
+    let exported = "(core module $m (func (export \"f\")) (memory 1)) (export \"m\" (core module $m)) \
+                    (core instance (instantiate $m))";
+    check(exported, Err("a module under another name"));
+    let bundled = "(core module $m (func (export \"f\")) (memory 1)) (instance $i (export \"m\" (core module $m))) \
+                   (alias export $i \"m\" (core module $again)) (core instance (instantiate $again))";
+    check(bundled, Err("has not just one instance"));
+}
+
+/// A function that answers "yes" is aliased as one whose type is known to the letter, which takes a number, too.
+#[test]
+fn an_alias_of_a_newer_kind_does_not_shift_the_function() {
+    let mut component = wat::parse_str(
+        r#"(component
+            (core module $m
+                (memory 1)
+                (global $calls (mut i32) (i32.const 0))
+                (func (export "yes") (result i32) (i32.const 1))
+                (func (export "count") (result i32)
+                    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+                    (global.get $calls)))
+            (core instance $i (instantiate $m))
+            (func (export "count") (result u32) (canon lift (core func $i "count"))))"#,
+    )
+    .unwrap();
+    // An alias section (6) of one: core function (0), its exact type known (0x20), of the core instance (1) 0.
+    component.extend([6, 9, 1, 0, 0x20, 1, 0, 3, b'y', b'e', b's']);
+    match renewable(&component) {
+        Err(_) => {}
+        Ok(renewable) => counts_anew(&renewable, |_| {}, [1, 2]),
+    }
+}
+
+/// Calls `count` twice and puts the instance back, again and again.
+fn counts_anew(renewable: &[u8], link: impl FnOnce(&mut wasmtime::component::Linker<()>), expected: [u32; 2]) {
+    let engine = Engine::default();
+    let component = wasmtime::component::Component::new(&engine, renewable).unwrap();
+    let mut linker = wasmtime::component::Linker::new(&engine);
+    link(&mut linker);
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let count = instance.get_typed_func::<(), (u32,)>(&mut store, "count").unwrap();
+    let renew = instance.get_typed_func::<(), (bool,)>(&mut store, EXPORT).unwrap();
+    for _ in 0..3 {
+        let counted = [(); 2].map(|()| count.call(&mut store, ()).unwrap().0);
+        assert_eq!((counted, renew.call(&mut store, ()).unwrap()), (expected, (true,)));
+    }
 }
 
 /// Numbers of functions and types are given in the order of a component's sections, by all that makes one.
@@ -295,18 +349,9 @@ fn the_function_is_found_behind_everything_that_takes_a_number() {
         )"#,
     )
     .unwrap();
-    let engine = Engine::default();
-    let renewable = renewable(&component).unwrap();
-    let component = wasmtime::component::Component::new(&engine, renewable).unwrap();
-    let mut linker = wasmtime::component::Linker::new(&engine);
-    linker.root().func_wrap("func", |_, ()| Ok((1_u32,))).unwrap();
-    linker.instance("instance").unwrap().func_wrap("f", |_, ()| Ok((1_u32,))).unwrap();
-    let mut store = Store::new(&engine, ());
-    let instance = linker.instantiate(&mut store, &component).unwrap();
-    let count = instance.get_typed_func::<(), (u32,)>(&mut store, "count").unwrap();
-    let renew = instance.get_typed_func::<(), (bool,)>(&mut store, EXPORT).unwrap();
-    for _ in 0..3 {
-        let counted = [(); 2].map(|()| count.call(&mut store, ()).unwrap().0);
-        assert_eq!((counted, renew.call(&mut store, ()).unwrap()), ([8, 9], (true,)));
-    }
+    let link = |linker: &mut wasmtime::component::Linker<()>| {
+        linker.root().func_wrap("func", |_, ()| Ok((1_u32,))).unwrap();
+        linker.instance("instance").unwrap().func_wrap("f", |_, ()| Ok((1_u32,))).unwrap();
+    };
+    counts_anew(&renewable(&component).unwrap(), link, [8, 9]);
 }
