@@ -1,8 +1,8 @@
 //! The allocator of a rule: a bump arena in front of the default allocator.
 //!
 //! After each call the host puts the whole memory back, so nothing needs to be given back here; and memory that has not grown
-//! is put back without a system call, which makes a call half as dear and lets several threads call rules side by side.
-//! What does not fit goes to the default allocator, which grows the memory within the host's limit; the host then makes a
+//! is put back without a system call, which takes a third off what a call costs and lets several threads call rules side by
+//! side. What does not fit goes to the default allocator, which grows the memory within the host's limit; the host then makes a
 //! new instance for the next call.
 #![expect(unsafe_code, reason = "an allocator cannot be written without")]
 

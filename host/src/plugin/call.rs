@@ -92,7 +92,8 @@ pub struct Ask<'a> {
 }
 
 impl Callable {
-    /// Calls one function in a sandbox as it was before its first call. `answer` looks at the answer and says in one line what is wrong with it, if something is.
+    /// Calls one function in a sandbox as it was before its first call. `answer` looks at the answer and says in one line what is
+    /// wrong with it, if something is.
     pub fn call<A: Weight, T>(
         &self,
         ask: Ask<'_>,

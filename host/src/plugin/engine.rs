@@ -66,7 +66,7 @@ pub struct EngineOptions {
     /// For a compiler in a process of its own.
     pub compile_limits: CompileLimits,
     /// Every call of a rule gets a sandbox made for it. Else one that served an earlier call of the same rule, and was put back since
-    /// to what it was at first, will do, which halves what a call costs.
+    /// to what it was at first, will do, which takes a third off what a call costs.
     pub new_sandboxes: bool,
 }
 

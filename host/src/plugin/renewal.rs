@@ -1,7 +1,7 @@
 //! A rule that puts itself back: a component with one more function, which makes its instance what it was before its first call.
 //!
-//! Making an instance and taking it down again is half of what a call costs, so a rule thread keeps instances (see `kept`)
-//! and puts each back after its call. The engine offers no way to do that to a component's memory from outside. So the
+//! Making an instance and taking it down again is two fifths of what a call costs that has a new one, so a rule thread keeps
+//! instances (see `kept`) and puts each back after its call. The engine offers no way to do that to a component's memory from outside. So the
 //! host writes the function into the component, before it is compiled: it clears the whole memory, copies every segment of data to
 //! its place again and sets every variable to its first value. It is the host's code, which a rule cannot change, as no
 //! program in WebAssembly can change code; and it is all there is to put back, because a component is only taken if nothing
