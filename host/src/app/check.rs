@@ -30,12 +30,8 @@ pub struct CheckLine {
 pub async fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<CheckLine>, OpenError> {
     let mut lines = Vec::new();
     let servers = Arc::new(servers(config, &clock, &|connector| connector)?.0);
-    let options = EngineOptions {
-        cache: None,
-        compiler: Compiler::own(),
-        compile_limits: config.gate.compile,
-        ..EngineOptions::default()
-    };
+    let options =
+        EngineOptions { compiler: Compiler::own(), compile_limits: config.gate.compile, ..EngineOptions::default() };
     let engine = Engine::with(options).map_err(OpenError::Engine)?;
     match Live::open(super::setup(config, engine, &servers, None)).map_err(OpenError::Rules) {
         Ok(live) => lines.push(good("rules", format!("{} rules load", live.current().list().len()))),

@@ -24,7 +24,8 @@ pub struct Inspection {
     /// The host's own custom sections in it: what it was built from, fixtures, a signature.
     pub sections: Vec<String>,
     pub fixtures: Result<Vec<Fixture>, FixtureError>,
-    /// Why its sandbox is made anew for every call, if it is not put back after one; of a script its engine's.
+    /// Why its sandbox is made anew for every call, if it is not put back after one; of a script its engine's. Nothing is
+    /// said of a file that is refused.
     pub not_put_back: Option<String>,
     /// What it says about itself, or why it would be refused.
     pub about: Result<About, Refused>,

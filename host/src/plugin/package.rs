@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use super::{fixture, load};
 
@@ -372,22 +373,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
     std::fs::rename(&name, path).map_err(error)
 }
 
-/// Appends a custom section: id 0, size, name with its length, data (WebAssembly core specification, "Binary Format: Modules").
+/// Appends a custom section.
 fn append_section(component: &mut Vec<u8>, name: &str, data: &[u8]) {
-    let mut body = Vec::new();
-    leb128(&mut body, name.len());
-    body.extend_from_slice(name.as_bytes());
-    body.extend_from_slice(data);
-    component.push(0);
-    leb128(component, body.len());
-    component.extend_from_slice(&body);
-}
-
-/// An unsigned number, seven bits a byte, the lowest first.
-fn leb128(to: &mut Vec<u8>, mut number: usize) {
-    while number > 0x7f {
-        to.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
+    CustomSection { name: name.into(), data: data.into() }.append_to_component(component);
 }

@@ -7,19 +7,9 @@ use daybridge::plugin::{
     Called, Chain, Limits, METRIC_VERSIONS_MAX, Metrics, Observer, Observers, Record, RuleEntry, RuleVersion,
 };
 use daybridge::rules::{Call, Rules};
-use daybridge_tests::figures::Figures;
-use prometheus_client::registry::Registry;
 use serde_json::json;
 
-use super::support::{appointment, chain, entry};
-
-fn scrape(metrics: &Metrics) -> (Figures, String) {
-    let mut registry = Registry::with_prefix("daybridge");
-    registry.register_collector(Box::new(metrics.clone()));
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
-    (Figures::parse(&text), text)
-}
+use super::support::{appointment, chain, entry, scrape};
 
 fn watched(metrics: &Metrics, act: &str, number: i64) -> Chain {
     let deadline = if act == "loop" { Limits::default().deadline } else { Limits::MAXIMUM.deadline };

@@ -6,9 +6,11 @@ use std::sync::{Arc, LazyLock};
 use chrono::{DateTime, Utc};
 use daybridge::model::{Address, Appointment, Attendee, AttendeeKind, Direction, Person, Response, Time, Zone};
 use daybridge::plugin::lookup::{LookupSource, NoLookups};
-use daybridge::plugin::{Chain, ChainConfig, Engine, LoadError, RuleEntry};
+use daybridge::plugin::{Chain, ChainConfig, Engine, LoadError, Metrics, RuleEntry};
 use daybridge::rules::{Call, Draft, Fault, Rules, Verdict};
+use daybridge_tests::figures::Figures;
 use daybridge_tests::guests;
+use prometheus_client::registry::Registry;
 use serde_json::{Map, Value as Json};
 
 /// One engine for all tests, as a host has one.
@@ -90,4 +92,13 @@ pub fn attendee(name: &str, response: Response) -> Attendee {
         response,
         responded: None,
     }
+}
+
+/// The figures as they are read from outside, and their text.
+pub fn scrape(metrics: &Metrics) -> (Figures, String) {
+    let mut registry = Registry::with_prefix("daybridge");
+    registry.register_collector(Box::new(metrics.clone()));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+    (Figures::parse(&text), text)
 }

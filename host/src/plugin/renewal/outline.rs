@@ -20,9 +20,9 @@ pub struct Outline<'a> {
     pub range: Range<usize>,
     /// Its only instance.
     pub instance: u32,
-    modules: usize,
-    /// The module each instance was made of; none for a bundle of exports.
-    instances: Vec<Option<u32>>,
+    /// How many of each were read.
+    modules: u32,
+    instances: u32,
 }
 
 /// What was read of a module.
@@ -66,7 +66,9 @@ pub enum Value {
 
 impl<'a> Outline<'a> {
     pub fn read(component: &'a [u8]) -> Result<Self, Unfit> {
-        let (mut modules, mut instances) = (Vec::new(), Vec::new());
+        let mut modules = Vec::new();
+        // The module each instance was made of; none for a bundle of exports.
+        let mut instances = Vec::new();
         // What a payload lies in, below the outermost component.
         let mut within = Vec::new();
         for payload in Parser::new(0).parse_all(component) {
@@ -104,13 +106,12 @@ impl<'a> Outline<'a> {
         if instances.len() > INSTANCES_MAX || tables > INSTANCES_MAX {
             return Err(Unfit::Keeps("it has too many instances or tables within it"));
         }
-        Ok(Self { module, range, instance, modules: modules.len(), instances })
+        Ok(Self { module, range, instance, modules: number(modules.len()), instances: number(instances.len()) })
     }
 
     /// Whether modules and instances have the numbers that were given to them here: each can have come in one way only.
     pub fn hold_against(&self, types: TypesRef<'_>) -> Result<(), Unfit> {
-        let counted = (types.module_count(), types.core_instance_count());
-        if counted != (number(self.modules), number(self.instances.len())) {
+        if (types.module_count(), types.core_instance_count()) != (self.modules, self.instances) {
             return Err(Unfit::Keeps("it has a module under another name"));
         }
         Ok(())

@@ -5,13 +5,12 @@
 
 use std::ops::Range;
 
-use wasmparser::types::TypesRef;
-
 use wasm_encoder::{
     Alias, CanonicalFunctionSection, Component, ComponentAliasSection, ComponentExportKind, ComponentExportSection,
     ComponentSectionId, ComponentTypeSection, ComponentValType, Encode, ExportKind, Function, Ieee32, Ieee64,
     Instruction, Module, PrimitiveValType, RawSection, SectionId, ValType,
 };
+use wasmparser::types::TypesRef;
 use wasmparser::{BinaryReader, Parser, Payload};
 
 use super::outline::{self, Outline, Value};

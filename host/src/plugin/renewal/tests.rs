@@ -1,6 +1,4 @@
 //! What is added to a rule, tried on modules made by chance and on the shapes that must not be taken.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;

@@ -146,6 +146,7 @@ mod memory {
         format!("{hash:016x}")
     }
 
+    /// All of its memory but for its first two words, which no Rust program can read: 0 is no address.
     fn words() -> impl Iterator<Item = u64> {
         let size = core::arch::wasm32::memory_size(0) * 65536;
         // SAFETY: aligned, and within the memory; whatever lies there is a number.
